@@ -19,7 +19,8 @@ from typing import Any
 import httpx
 
 from harness.app.init import starting_points
-from harness.studio.web import LIMITS_S, TOKEN_HEADER, Opened, Studio
+from harness.studio.file import Opened
+from harness.studio.web import LIMITS_S, TOKEN_HEADER, Studio
 from harness.studio.work import DesignPlace
 
 MOST_FIRST_S, MOST_FINAL_S = 0.3, 3.0

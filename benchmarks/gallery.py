@@ -31,6 +31,7 @@ from benchmarks.gallery_page import ORDER, entries, write_index
 from benchmarks.gallery_repeats import LEAST, fix, read_fixed, write_fixed
 from harness.analysis.deciding import growth_of
 from harness.analysis.details import details
+from harness.analysis.facts import BusyMachine
 from harness.app.report import report
 from harness.report.summary import read_analysis
 from harness.units import count, size
@@ -39,6 +40,7 @@ ROOT = Path(__file__).parent.parent
 KEPT = ("report.md", "report.html", "summary.json", "workload.yaml", "environment.json", "inputs/*/*", "charts/*.svg")
 PACKED = ("calls.jsonl", "jobs.jsonl", "delays.jsonl", "slots.jsonl", "trials.jsonl")
 PILOT_REPEATS = 3
+MOST_DISTURBED = 0.5  # cores that other programs may use during a trial; a run with more is measured again
 GATEWAY = "gateway"  # no workload: one design with its policy in the harness and in the gateway (through_gateway.py)
 
 
@@ -112,9 +114,20 @@ def _make(name: str, out: Path, profile: str | None) -> bool:
     else:  # probing has warmed the servers up
         arguments = ["run", file, *only, "--repeats", often, "--warmup", "0", "--out", str(runs)]
     made = _run(name, arguments, runs)
-    if made is not None:
-        _keep(made, out / name)
-    return made is not None
+    if made is None:
+        return False
+    if (cores := _disturbed(made)) > MOST_DISTURBED:
+        print(f"{name}: other programs used {cores:.1f} cores meanwhile, so it does not count; measure it again")
+        shutil.rmtree(made)
+        return False
+    _keep(made, out / name)
+    return True
+
+
+def _disturbed(run: Path) -> float:
+    """Return how many cores other programs used during a trial, at most."""
+    notices = report(run).analysis.notices
+    return max((notice.cores for notice in notices if isinstance(notice, BusyMachine)), default=0.0)
 
 
 def _pilot(name: str, out: Path) -> bool:

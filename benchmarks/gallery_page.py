@@ -248,6 +248,7 @@ def _often(found: Mapping[str, Entry], fixed: Mapping[str, Fixed]) -> Iterator[s
     yield ""
     yield "Fixed beforehand by pilots, which are no part of the result ([repeats.yaml](repeats.yaml),"
     yield "`benchmarks/gallery_repeats.py`). Needed: repeats that would settle it in four cases of five, by its pilot."
+    yield "A run in which other programs used more than half a core during a trial is measured again."
     yield ""
     yield "| workload | pilot | needed | fixed | candidates | measured |"
     yield "|---|---|---|---|---|---|"

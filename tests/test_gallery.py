@@ -11,7 +11,6 @@ from pathlib import Path
 
 import processes
 import pytest
-from typer.testing import CliRunner
 
 from benchmarks.gallery import KEPT, PACKED
 from benchmarks.gallery_machines import MACHINES, Machine, predicted, read_predictions, write_predictions
@@ -20,7 +19,7 @@ from benchmarks.gallery_repeats import ALL_S, LEAST, TWO_S, fix, read_fixed, wri
 from harness.analysis.deciding import settled
 from harness.app.options import Assumptions, SimulateOptions
 from harness.app.simulate import simulate
-from harness.cli.app import app
+from harness.cli.app import _main
 
 ROOT = Path(__file__).parent.parent
 GALLERY = ROOT / "reports" / "gallery"
@@ -135,7 +134,9 @@ def test_every_report_is_measured_whole_and_names_what_it_ran_on() -> None:
 
 @there
 @pytest.mark.parametrize("name", [path.parent.name for path in sorted(GALLERY.glob("*/summary.json"))])
-def test_each_opens_with_report_and_compare(name: str, tmp_path: Path) -> None:
+def test_each_opens_with_report_and_compare(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / name
     folder.mkdir()
     for pattern in (*KEPT, *(f"{file}.gz" for file in PACKED)):  # a copy: `report` writes into it
@@ -143,12 +144,12 @@ def test_each_opens_with_report_and_compare(name: str, tmp_path: Path) -> None:
             target = folder / file.relative_to(GALLERY / name)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
-    shown = CliRunner().invoke(app, ["report", str(folder), "--json"])
-    assert shown.exit_code == 0, shown.output
+    monkeypatch.setattr("sys.argv", ["slotwise", "report", str(folder), "--json"])
+    assert _main() == 0, capsys.readouterr().err
     kept = json.loads((GALLERY / name / "summary.json").read_text(encoding="utf-8"))
-    assert json.loads(shown.stdout)["choice"]["candidate"] == kept["choice"]["candidate"]
-    compared = CliRunner().invoke(app, ["compare", str(folder), str(GALLERY / name), "--json"])
-    assert compared.exit_code == 0, compared.output
+    assert json.loads(capsys.readouterr().out)["choice"]["candidate"] == kept["choice"]["candidate"]
+    monkeypatch.setattr("sys.argv", ["slotwise", "compare", str(folder), str(GALLERY / name), "--json"])
+    assert _main() == 0, capsys.readouterr().err
 
 
 @there

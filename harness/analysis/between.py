@@ -39,10 +39,10 @@ __all__ = [
     "read_summary",
 ]
 
+# `not measured`: no trial of the candidate has finished in one of the runs.
 RowVerdict = Literal[
-    *("faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works"),
-    *("not measured", "no data"),  # the first: no trial of it has finished in one of the runs
-]
+    "faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works", "not measured", "no data"
+]  # fmt: skip
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
 
 _WRONG = frozenset(("partial", "interrupted", "lost", "failures", "layers"))

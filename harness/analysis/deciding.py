@@ -42,7 +42,8 @@ class Pays(NamedTuple):
 def growth_of(analysis: Analysis, arriving: Sequence[ArrivingJobs]) -> QueueGrowth | None:
     """Return where the queue of the first pipeline whose rate climbs begins to grow; None where no rate is known."""
     mine = [one for one in arriving if one.pipeline == arriving[0].pipeline]
-    expected = [at.expected_per_s for one in mine for at in one.stretches if at.expected_per_s is not None]
+    # What begins to wait in the last tenth may be a wait like others, and the jobs end before it does.
+    expected = [at.expected_per_s for one in mine for at in one.stretches[:-1] if at.expected_per_s is not None]
     if not expected:
         return None
     most = max(expected)

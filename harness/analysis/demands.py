@@ -38,7 +38,9 @@ class FigureKind(NamedTuple):
     unit: str
     less: bool  # less of it is better
     where: str  # in summary.json
-    of: Callable[[CandidateSummary, PipelineSummary], float | None]  # the second counts for a pipeline's figures alone
+    value: Callable[
+        [CandidateSummary, PipelineSummary], float | None
+    ]  # the second counts for a pipeline's figures alone
 
 
 def _value(found: Estimate | None) -> float | None:
@@ -156,11 +158,11 @@ def judge(demand: Demand, analysis: Analysis) -> Judgement:
     if name is None:
         return Judgement(demand, None, None, False, "no choice")
     candidate = analysis.by_name[name]
-    of = next((p for p in candidate.pipelines if demand.pipeline in (None, p.pipeline)), None)
-    if candidate.repeats == 0 or of is None:
+    pipeline = next((p for p in candidate.pipelines if demand.pipeline in (None, p.pipeline)), None)
+    if candidate.repeats == 0 or pipeline is None:
         return Judgement(demand, name, None, False, "no repeat")
-    found = demand.measure.of(candidate, of)
+    found = demand.measure.value(candidate, pipeline)
     if found is None:
         why: Literal["few values", "not known"] = "few values" if demand.figure == "p95_s" else "not known"
-        return Judgement(demand, name, None, False, why, of.values)
-    return Judgement(demand, name, found, _HOLDS[demand.sign](found, demand.limit), values=of.values)
+        return Judgement(demand, name, None, False, why, pipeline.values)
+    return Judgement(demand, name, found, _HOLDS[demand.sign](found, demand.limit), values=pipeline.values)

@@ -34,6 +34,7 @@ __all__ = [
     "Turned",
     "figures",
     "machine_profiles",
+    "simulated_design",
     "with_turned",
 ]
 
@@ -113,16 +114,31 @@ def figures(written: Written, options: DesignOptions) -> DesignFigures:
     if options.turned:
         written = with_turned(written, options.turned)
     names = machine_profiles(options.machine)
+    found = _simulated(written, names, options)
+    refused = _refused(written, names, options, found)
+    return _figures(found, refused, options.stage)
+
+
+def simulated_design(written: Written, options: DesignOptions) -> Simulated:
+    """Return the simulation that `figures` are of.
+
+    Raises:
+        WorkloadError, PolicyError, UserError: as `figures`.
+    """
+    if options.turned:
+        written = with_turned(written, options.turned)
+    return _simulated(written, machine_profiles(options.machine), options)
+
+
+def _simulated(written: Written, names: tuple[str, ...], options: DesignOptions) -> Simulated:
     first = options.stage == "preliminary"
-    found = simulate(
+    return simulate(
         written,
         SimulateOptions(
             assumptions=Assumptions(profiles=names, extrapolate=options.extrapolate, resamples=0 if first else None),
             repeats=FIRST_REPEATS if first else REPEATS,
         ),
     )
-    refused = _refused(written, names, options, found)
-    return _figures(found, refused, options.stage)
 
 
 def with_turned(written: Written, to: Turned) -> Written:

@@ -64,10 +64,13 @@ def read_fail_on(texts: Sequence[str]) -> FailOn:
         return FailOn()
     from harness.analysis.demands import read_demand
 
-    kinds, demands = [], []
+    kinds: list[Literal["goals", "failures"]] = []
+    demands: list[Demand] = []
     for text in texts:
-        if text == "goals" or text == "failures":
-            kinds.append(text)
+        if text == "goals":
+            kinds.append("goals")
+        elif text == "failures":
+            kinds.append("failures")
         elif (demand := read_demand(text)) is not None:
             demands.append(demand)
         else:

@@ -13,7 +13,7 @@ from harness.errors import UserError, did_you_mean
 from harness.workload.load import load_workload
 from harness.workload.schema import FileInput, json_schema
 
-__all__ = ["DEFAULT", "Begun", "init", "question", "starting_points"]
+__all__ = ["DEFAULT", "Begun", "init", "open_starting_points", "question", "starting_points", "starting_text"]
 
 DEFAULT = "research-digest"
 SCHEMA_LINE = "# yaml-language-server: $schema=../harness/workload/schema.json"
@@ -36,6 +36,24 @@ def question(workload: Path) -> str:
     match = re.search(r"# The question: ((?:.*\n#)*.*)\n(?!#)", workload.read_text(encoding="utf-8"))
     text = " ".join(match[1].replace("\n#", " ").split()) if match else ""
     return text[:1].upper() + text[1 : text.find("?") + 1]
+
+
+def open_starting_points() -> tuple[tuple[str, str], ...]:
+    """Return the shipped workloads that need no file beside them, so that their text is all: name and question."""
+    alone = ((name, path) for name, path in starting_points().items() if "files:" not in path.read_text("utf-8"))
+    return tuple((name, question(path)) for name, path in alone)
+
+
+def starting_text(name: str) -> str:
+    """Return the text of a shipped workload, without the line that leads an editor to its schema.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    workloads = starting_points()
+    if name not in workloads:
+        raise UserError(f'no shipped workload "{name}"{did_you_mean(name, workloads)}')
+    return workloads[name].read_text(encoding="utf-8").removeprefix(f"{SCHEMA_LINE}\n#\n")
 
 
 def init(folder: Path = Path(), name: str = DEFAULT) -> Begun:

@@ -19,7 +19,18 @@ from typing import Any, NamedTuple
 
 from harness.errors import UserError
 
-__all__ = ["Content", "Kept", "Mark", "kept_of", "put", "put_back", "read_file", "refusal", "remove_kept"]
+__all__ = [
+    "Content",
+    "Kept",
+    "Mark",
+    "kept_of",
+    "put",
+    "put_back",
+    "read_file",
+    "refusal",
+    "remove_kept",
+    "replace_file",
+]
 
 _LARGEST_BYTES = 1 << 20
 _VERSION = 1
@@ -140,8 +151,8 @@ def put(path: Path, data: bytes, now: Content | None, mark: Mark, *, has_ours: b
     mine = (os.geteuid(), os.getegid())
     try:
         path.parent.mkdir(exist_ok=True)
-        _replace(_kept_path(path), Content(_dumped(kept), 0o600, *mine))
-        _replace(path, new)
+        replace_file(_kept_path(path), Content(_dumped(kept), 0o600, *mine))
+        replace_file(path, new)
     except OSError as error:
         with contextlib.suppress(OSError):
             if made_folder:
@@ -161,7 +172,7 @@ def put_back(path: Path, kept: Kept) -> None:
             path.unlink(missing_ok=True)
             _flush(path.parent)
         else:
-            _replace(path, kept.before)
+            replace_file(path, kept.before)
     except OSError as error:
         raise UserError(f"{path}: cannot be put back: {_why(error)}; it is as it was") from None
     remove_kept(path)
@@ -216,7 +227,7 @@ def _loaded(plain: Any) -> Kept:
     )
 
 
-def _replace(path: Path, content: Content) -> None:
+def replace_file(path: Path, content: Content) -> None:
     """Put the content in place of a file at once: whole on the disk beside it first, then renamed."""
     handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:

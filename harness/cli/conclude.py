@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from harness.app.measuring import Measured
     from harness.report.junit import Case
 
-__all__ = ["INTERRUPTED", "Shown", "conclude", "exit_code", "fails", "show"]
+__all__ = ["INTERRUPTED", "HowShown", "conclude", "exit_code", "fails", "show"]
 
 INTERRUPTED = 130  # the exit code
 
 
-class Shown(NamedTuple):
+class HowShown(NamedTuple):
     """How an answer is shown, and what is written besides."""
 
     as_json: bool = False
@@ -29,7 +29,7 @@ class Shown(NamedTuple):
     junit: Path | None = None
 
 
-def conclude(measured: Measured, shown: Shown, wanted: FailOn = FailOn()) -> int:  # noqa: B008 - a tuple
+def conclude(measured: Measured, shown: HowShown, wanted: FailOn = FailOn()) -> int:  # noqa: B008 - a tuple
     """Print the answer, write the report, and return the exit code; what ended the measurement early is raised."""
     if measured.analysis is None:  # there is nothing to show
         if measured.failure is not None:
@@ -59,7 +59,7 @@ def conclude(measured: Measured, shown: Shown, wanted: FailOn = FailOn()) -> int
     return exit_code(measured.analysis, shown, wanted)
 
 
-def exit_code(analysis: Analysis, shown: Shown, wanted: FailOn) -> int:
+def exit_code(analysis: Analysis, shown: HowShown, wanted: FailOn) -> int:
     """Write JUnit where it was asked for, say why a build fails, and return the exit code."""
     if shown.junit is None and wanted == FailOn():
         return 0
@@ -82,7 +82,7 @@ def fails(cases: list[Case]) -> int:
     return int(bool(found))
 
 
-def show(analysis: Analysis, again: str, shown: Shown) -> None:
+def show(analysis: Analysis, again: str, shown: HowShown) -> None:
     """Print an analysis to stdout: the answer, all of it where `full`; `again` is the command that does so."""
     if shown.as_json:
         from harness.report.summary import summary_text
@@ -93,4 +93,4 @@ def show(analysis: Analysis, again: str, shown: Shown) -> None:
 
     from harness.report.terminal import print_report
 
-    print_report(analysis, Console(highlight=False), "" if shown.quiet else again, full=shown.full)
+    print_report(analysis, Console(highlight=False), again, full=shown.full)

@@ -151,9 +151,9 @@ def again() -> str:
     """Return the command line as it was typed, less what changes how its answer is shown, and without credentials."""
     words, kept = iter(sys.argv[1:]), []
     for word in words:
-        if word in ("--settings", "--out", "-o"):
+        if word in ("--settings", "--out", "-o", "--fail-on", "--junit"):
             next(words, "")
-        elif word not in ("--full", "--json"):
+        elif word not in ("--full", "--json", "--quiet", "-q"):
             kept.append(word)
     return safe_url(shlex.join(["slotwise", *kept]))
 

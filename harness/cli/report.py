@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.app.gate import read_fail_on
-from harness.cli.conclude import Shown, exit_code
+from harness.cli.conclude import HowShown, exit_code
 from harness.cli.options import FailOnRun, Full, Junit, json_option, settings_option
 from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
@@ -38,7 +38,7 @@ def report(
     """Render a run again: to the terminal, and report.html, report.md, summary.json and the charts in its folder."""
     if candidate is not None and settings is None:
         raise UserError("--candidate goes with --settings, such as --settings systemd")
-    wanted, shown = read_fail_on(fail_on or ()), Shown(as_json=json, full=full, junit=junit)
+    wanted, shown = read_fail_on(fail_on or ()), HowShown(as_json=json, full=full, junit=junit)
     import gc
 
     from harness.app.report import keep_report, kept_summary

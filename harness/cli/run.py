@@ -10,7 +10,7 @@ import typer
 
 from harness.app.gate import FailOn, read_fail_on
 from harness.app.options import AT_MOST_S, Changes, ResumeOptions, RunOptions
-from harness.cli.conclude import Shown, conclude
+from harness.cli.conclude import HowShown, conclude
 from harness.cli.options import (
     Engine,
     FailOnRun,
@@ -87,7 +87,7 @@ def run(
         out=out,
         command=typed(),
     )
-    shown = Shown(as_json=as_json, full=full, quiet=quiet, junit=junit)
+    shown = HowShown(as_json=as_json, full=full, quiet=quiet, junit=junit)
     if resume is not None:
         raise typer.Exit(_resume(resume, file, options, at_most_s, shown, wanted))
     if file is None:
@@ -144,7 +144,7 @@ def _resume(
     file: Path | None,
     given: RunOptions,
     at_most_s: float | None,
-    shown: Shown,
+    shown: HowShown,
     wanted: FailOn,
 ) -> int:
     """Go on with a run; return the exit code."""

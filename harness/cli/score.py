@@ -11,7 +11,7 @@ import typer
 
 from harness.app.gate import read_fail_on
 from harness.app.options import Assumptions, Changes, ScoreOptions
-from harness.cli.conclude import Shown, conclude, exit_code
+from harness.cli.conclude import HowShown, conclude, exit_code
 from harness.cli.options import (
     PROFILES,
     Assume,
@@ -68,7 +68,7 @@ def score(
     as_json: Annotated[bool, json_option("Print the score as JSON instead.")] = False,
 ) -> None:
     """Predict a workload, run it for real, and print predicted against measured."""
-    wanted, shown = read_fail_on(fail_on or ()), Shown(as_json=as_json, full=full, quiet=quiet, junit=junit)
+    wanted, shown = read_fail_on(fail_on or ()), HowShown(as_json=as_json, full=full, quiet=quiet, junit=junit)
     options = ScoreOptions(
         changes=Changes(
             only=tuple(only or ()),

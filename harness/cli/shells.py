@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 from harness.cli.help import ABOUT
 
-__all__ = ["SCRIPTS", "Flag", "Place", "places"]
+__all__ = ["SCRIPTS", "CommandPlace", "Flag", "places"]
 
 _NO_WORD = re.compile(r"[^\w.:/=-]")  # what a shell might read as more than a word
 
@@ -26,7 +26,7 @@ class Flag(NamedTuple):
     takes: bool  # a value follows
 
 
-class Place(NamedTuple):
+class CommandPlace(NamedTuple):
     """What may come at one place; file names may come at each that has no commands."""
 
     commands: Mapping[str, str]  # with what each is for
@@ -34,7 +34,7 @@ class Place(NamedTuple):
     flags: tuple[Flag, ...]
 
 
-def places(command: Any, path: str = "") -> dict[str, Place]:
+def places(command: Any, path: str = "") -> dict[str, CommandPlace]:
     """Return what may come at every place of a command line, by place."""
     commands = getattr(command, "commands", {})
     known = _values(command)
@@ -43,7 +43,7 @@ def places(command: Any, path: str = "") -> dict[str, Place]:
         word for param in command.params if param.param_type_name == "argument" for word in known.get(param.name, ())
     )
     help_ = Flag(("-h", "--help"), "Show what it does, and its options.", (), takes=False)
-    found = {path: Place({name: ABOUT.get(name, "") for name in commands}, words, (*flags, help_))}
+    found = {path: CommandPlace({name: ABOUT.get(name, "") for name in commands}, words, (*flags, help_))}
     for name, one in commands.items():
         found |= places(one, f"{path} {name}".strip())
     return found
@@ -70,11 +70,11 @@ def _listed(hint: Any) -> Iterator[str]:
             yield from _listed(part)
 
 
-def _flags(place: Place) -> str:
+def _flags(place: CommandPlace) -> str:
     return " ".join(name for flag in place.flags for name in flag.names)
 
 
-def _cases(found: Mapping[str, Place], indent: str) -> Iterator[str]:
+def _cases(found: Mapping[str, CommandPlace], indent: str) -> Iterator[str]:
     """Yield the arms of a `case` that bash and zsh have in common: first values of options, then places."""
     for path, place in found.items():
         for flag in place.flags:
@@ -83,11 +83,11 @@ def _cases(found: Mapping[str, Place], indent: str) -> Iterator[str]:
                 yield f'{indent}{names}) offered="{" ".join(flag.values)}"; value=1 ;;'
 
 
-def _walk(found: Mapping[str, Place]) -> str:
+def _walk(found: Mapping[str, CommandPlace]) -> str:
     return "|".join(f'"{path}"' for path in found if path)
 
 
-def bash(found: Mapping[str, Place]) -> str:
+def bash(found: Mapping[str, CommandPlace]) -> str:
     """Return the script for bash. Where nothing of ours fits, bash completes file names itself."""
     offered = "\n".join(
         f'        "{path}") words="{" ".join((*place.commands, *place.words))}"\n            flags="{_flags(place)}" ;;'
@@ -120,7 +120,7 @@ complete -o default -o bashdefault -F _slotwise slotwise
 """
 
 
-def zsh(found: Mapping[str, Place]) -> str:
+def zsh(found: Mapping[str, CommandPlace]) -> str:
     """Return the script for zsh; it works from a folder of `$fpath`, and where it is sourced."""
     offered = "\n".join(_zsh_place(path, place) for path, place in found.items())
     values = "\n".join(_cases(found, "        "))
@@ -157,14 +157,14 @@ if [[ "$funcstack[1]" == "_slotwise" ]]; then _slotwise "$@"; else compdef _slot
 """
 
 
-def _zsh_place(path: str, place: Place) -> str:
+def _zsh_place(path: str, place: CommandPlace) -> str:
     rows = [(name, about) for name, about in place.commands.items()] + [(word, "") for word in place.words]
     rows += [(name, flag.about) for flag in place.flags for name in flag.names]
     shown = " ".join(_quoted(f"{name}:{about}" if about else name) for name, about in rows)
     return f'        "{path}") shown=({shown}) ;;'
 
 
-def fish(found: Mapping[str, Place]) -> str:
+def fish(found: Mapping[str, CommandPlace]) -> str:
     """Return the script for fish."""
     lines = []
     for path, place in found.items():
@@ -197,4 +197,4 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "’").replace("\\", "") + "'"
 
 
-SCRIPTS: Mapping[str, Callable[[Mapping[str, Place]], str]] = {"bash": bash, "zsh": zsh, "fish": fish}
+SCRIPTS: Mapping[str, Callable[[Mapping[str, CommandPlace]], str]] = {"bash": bash, "zsh": zsh, "fish": fish}

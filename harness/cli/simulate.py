@@ -10,7 +10,7 @@ import typer
 
 from harness.app.gate import FailOn, read_fail_on
 from harness.app.options import Assumptions, Changes, SimulateOptions
-from harness.cli.conclude import Shown, exit_code, show
+from harness.cli.conclude import HowShown, exit_code, show
 from harness.cli.machines import compare_and_show, several_machines, with_devices
 from harness.cli.options import (
     PROFILES,
@@ -79,7 +79,7 @@ def simulate(
     as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Predict every candidate of a workload on a profile, without running anything."""
-    wanted, shown = read_fail_on(fail_on or ()), Shown(as_json=as_json, full=full, quiet=quiet, junit=junit)
+    wanted, shown = read_fail_on(fail_on or ()), HowShown(as_json=as_json, full=full, quiet=quiet, junit=junit)
     profile, price = with_devices(profile, price, device, model, quant)
     options = SimulateOptions(
         changes=Changes(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.analysis.details import details
 from harness.analysis.model import Analysis
-from harness.report.drawing import drawings_of, png_of
+from harness.report.drawing import Drawing, Drawings, drawings_of, png_of
 from harness.report.html import html_report
 from harness.report.markdown import markdown_report
 from harness.report.score_file import read_score
@@ -14,7 +14,7 @@ from harness.report.summary import summary_text
 from harness.runs.folder import write_bytes, write_text
 from harness.runs.model import Run
 
-__all__ = ["write_report"]
+__all__ = ["report_of", "write_report"]
 
 TITLES = {
     "pipeline-time": "Pipeline time by candidate",
@@ -39,7 +39,7 @@ def write_report(folder: Path, analysis: Analysis, run: Run) -> None:
     more = details(run, analysis)
     score = read_score(folder)
     drawings = drawings_of(analysis, more, score.rows if score else ())
-    charts = {name: drawings.made[name] for name in TITLES if name in drawings.made}
+    charts = _charts(drawings)
     listed = [(f"charts/{name}.svg", TITLES[name]) for name in charts]
     write_text(folder, "report.md", markdown_report(analysis, listed, drawings.lacking))
     write_text(folder, "report.html", html_report(analysis, more, drawings._replace(made=charts), score))
@@ -47,3 +47,15 @@ def write_report(folder: Path, analysis: Analysis, run: Run) -> None:
         write_text(folder, f"charts/{name}.svg", drawing.wide)
         if (png := png_of(drawing)) is not None:
             write_bytes(folder, f"charts/{name}.png", png)
+
+
+def report_of(analysis: Analysis, run: Run) -> str:
+    """Return the `report.html` that `write_report` writes of a prediction."""
+    more = details(run, analysis)
+    drawings = drawings_of(analysis, more)
+    return html_report(analysis, more, drawings._replace(made=_charts(drawings)))
+
+
+def _charts(drawings: Drawings) -> dict[str, Drawing]:
+    """Return those that a report has, in its order."""
+    return {name: drawings.made[name] for name in TITLES if name in drawings.made}

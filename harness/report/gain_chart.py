@@ -48,8 +48,8 @@ def gain_chart(rows: Sequence[GainRow], layout: Layout = WIDE) -> alt.TopLevelMi
         height=alt.Step(13),
         title=titled(
             layout,
-            "Where slots pay: batch jobs under the fastest other candidate, against the simplest",
-            "left of 1 it takes less time, right of 1 more; lines are 95 % intervals",
+            "Where slots pay: the fastest other candidate against the simplest",
+            "batch jobs: left of 1 they take less time, right of 1 more; lines are 95 % intervals",
         ),
     )
     return styled(chart, layout)

@@ -28,10 +28,10 @@ def reasons(cases: Sequence[Case]) -> list[str]:
 
 def junit_text(name: str, cases: Sequence[Case]) -> str:
     """Return the file: `testsuites`, `testsuite`, `testcase`, `failure` and `skipped`, as JUnit's schema has them."""
-    root = ElementTree.Element("testsuites", name=plain(name), **_counts(cases))
+    root = ElementTree.Element("testsuites", {"name": plain(name), **_counts(cases)})
     for group in dict.fromkeys(case.group for case in cases):
         mine = [case for case in cases if case.group == group]
-        suite = ElementTree.SubElement(root, "testsuite", name=plain(group), **_counts(mine))
+        suite = ElementTree.SubElement(root, "testsuite", {"name": plain(group), **_counts(mine)})
         for case in mine:
             # Servers of CI show `classname` as a folder, and make another one at each point.
             one = ElementTree.SubElement(

@@ -22,13 +22,12 @@ from harness.core.graph import Pipeline
 from harness.core.jobs import has_pools
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord
-from harness.measure.progress import SILENT, Progress
 from harness.report.live_frame import Frame, JobsRow, ServerRow, draw
 from harness.report.pace import Pace
 from harness.report.text import plain
 from harness.units import about, elapsed, size
 
-__all__ = ["LineProgress", "LiveProgress", "lines_for", "progress_for"]
+__all__ = ["LineProgress", "LiveProgress", "NoProgress", "lines_for", "progress_for"]
 
 REFRESH_PER_S = 4.0
 _LONG_S = 5.0  # a step that took longer has its time in plain lines
@@ -117,6 +116,13 @@ class LineProgress(_Expects):
 
     def record(self, record: Record) -> None:
         """Nothing, likewise."""
+
+
+class NoProgress(LineProgress):
+    """Says nothing: an answer alone is wanted."""
+
+    def _print(self, text: str) -> None:
+        return
 
 
 class _Standing(NamedTuple):
@@ -290,16 +296,16 @@ def _waiting_anywhere(standing: _Standing) -> int | None:
     return standing.queued if has_pools(standing.plan) else None
 
 
-def lines_for(stream: TextIO, *, quiet: bool = False) -> Progress:
+def lines_for(stream: TextIO, *, quiet: bool = False) -> LineProgress:
     """Return plain lines, for what takes a line or two; nothing where `quiet`."""
-    return SILENT if quiet else LineProgress(stream)
+    return NoProgress(stream) if quiet else LineProgress(stream)
 
 
 @contextmanager
-def progress_for(stream: TextIO, *, quiet: bool = False) -> Iterator[Progress]:
+def progress_for(stream: TextIO, *, quiet: bool = False) -> Iterator[LineProgress | LiveProgress]:
     """Choose by what the stream is: a live view for a terminal, lines for anything else; nothing where `quiet`."""
     if quiet:
-        yield SILENT
+        yield NoProgress(stream)
         return
     console = Console(file=stream, highlight=False)
     # Asked of the stream, not of rich: FORCE_COLOR makes a log file a terminal for rich.

@@ -32,7 +32,7 @@ def rate_chart(panels: Sequence[RatePanel], layout: Layout = WIDE) -> alt.TopLev
     return styled(alt.vconcat(*drawn), layout) if drawn else None
 
 
-def _panel(panel: RatePanel, layout: Layout) -> alt.LayerChart | None:
+def _panel(panel: RatePanel, layout: Layout) -> alt.LayerChart | alt.FacetChart | None:
     rows: list[dict[str, Any]] = [
         {"candidate": plain(one.candidate), "rate": at.expected_per_s, "seconds": at.time_s}
         for one in panel.arriving
@@ -64,7 +64,7 @@ def _panel(panel: RatePanel, layout: Layout) -> alt.LayerChart | None:
         title=titled(
             layout,
             f"{what.capitalize()} of {plain(panel.growth.pipeline)} over the arrival rate ({panel.title})",
-            "medians of the jobs of each tenth of the time, all repeats; dotted: from that rate on a call always waits",
+            "medians of each tenth of the time, all repeats; dotted: from there on a call always waits",
             *said,
         ),
     )

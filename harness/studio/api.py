@@ -6,10 +6,23 @@ page can put one aside that it does not wait for any more.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from harness.studio.forms import (
+    API_VERSION,
+    MOST_CHARACTERS,
+    LinesOf,
+    MachineAsked,
+    State,
+    StudioAnswer,
+    StudioForm,
+    StudioQuestion,
+    Text,
+    TurnedAsked,
+)
+from harness.studio.keep_forms import KEEP_QUESTIONS
 from harness.units import count
 
 __all__ = [
@@ -31,31 +44,7 @@ __all__ = [
     "api_schema",
 ]
 
-API_VERSION = 1
-
-MOST_CHARACTERS = 1024 * 1024  # of a workload
-MOST_NAMED = 64  # of dials, of profiles
-LONGEST_NAME = 200
-
-State = Literal["ok", "mistake", "replaced", "too-long", "failed"]
-
-Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
-Named = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 # --- what is asked ----------------------------------------------------------------------------------------------------
-
-
-class StudioQuestion(_Form):
-    """What every request has."""
-
-    tab: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Which tab asks; made by the page, any text.")
-    version: int = Field(ge=0, le=2**53, description="Of what is asked about; the page counts it up.")
 
 
 class LookAsked(StudioQuestion):
@@ -70,31 +59,6 @@ class CompletionAsked(StudioQuestion):
     text: Text = Field(description="The workload, as YAML.")
     line: int = Field(ge=1, le=MOST_CHARACTERS, description="Of the cursor, from 1.")
     column: int = Field(ge=1, le=MOST_CHARACTERS, description="Of the cursor, from 1: characters before it, plus one.")
-
-
-class MachineAsked(_Form):
-    """The machine to predict on."""
-
-    profiles: tuple[Named, ...] = Field(
-        default=(),
-        max_length=MOST_NAMED,
-        description="As `--profile` takes them: NAME, or MODEL=NAME or MACHINE=NAME for several.",
-    )
-    device: Named | None = Field(default=None, description="A device instead; its profile is estimated.")
-    model: Named | None = Field(default=None, description="With a device: the model that is served.")
-    quant: Named | None = Field(default=None, description="With a device: the number format of the model's weights.")
-
-
-class TurnedAsked(_Form):
-    """Values in place of those that are written; the text stays as it is."""
-
-    slots: dict[Named, int] = Field(default={}, max_length=MOST_NAMED, description="By server: its slots.")
-    users: dict[Named, int] = Field(default={}, max_length=MOST_NAMED, description="By pipeline: users, where it has.")
-    rate: dict[Named, Number] = Field(
-        default={}, max_length=MOST_NAMED, description="By pipeline: a factor on how often jobs come."
-    )
-    answers: Number = Field(default=1.0, description="A factor on the length of every answer.")
-    levers: dict[Named, Named] = Field(default={}, max_length=MOST_NAMED, description="By name: a setting of engines.")
 
 
 class FiguresAsked(StudioQuestion):
@@ -116,38 +80,7 @@ class MachinesAsked(StudioQuestion):
 # --- what is answered -------------------------------------------------------------------------------------------------
 
 
-class Mistake(_Form):
-    """A mistake, as `slotwise check` says it."""
-
-    line: int = Field(description="From 1; 0 = it has no place in the text.")
-    column: int = Field(description="From 1; 0 likewise.")
-    message: str = Field(description="What is wrong, and what to do.")
-    whole: str = Field(description="The line that `slotwise check` prints.")
-
-
-class StudioAnswer(_Form):
-    """What every answer has. Where it is not `ok`, `mistakes` or `message` say why, and nothing else is there."""
-
-    api: int = API_VERSION
-    tab: str
-    version: int
-    state: State = Field(
-        default="ok",
-        description="`mistake`: the text or a value is wrong; `replaced`: a later request took its place; `too-long`: "
-        "it was interrupted as it took too long; `failed`: something else went wrong.",
-    )
-    message: str = Field(default="", description="Where the state is `replaced`, `too-long` or `failed`: why.")
-    mistakes: list[Mistake] = []
-
-
-class LinesOf(_Form):
-    """Lines of the text, from 1; both belong to it."""
-
-    first: int
-    last: int
-
-
-class NodePlace(_Form):
+class NodePlace(StudioForm):
     """Where a node is written."""
 
     pipeline: str
@@ -155,7 +88,7 @@ class NodePlace(_Form):
     lines: LinesOf
 
 
-class GraphNode(_Form):
+class GraphNode(StudioForm):
     """A box of a drawing; lengths are pixels."""
 
     node: str
@@ -167,14 +100,14 @@ class GraphNode(_Form):
     title: str
 
 
-class GraphLine(_Form):
+class GraphLine(StudioForm):
     """A line of a drawing: an SVG path. `again`: the way back of a loop."""
 
     d: str
     again: bool
 
 
-class PipelineGraph(_Form):
+class PipelineGraph(StudioForm):
     """The graph of a pipeline as a report draws it. Where it is too dense, `says` has what there is, and no node."""
 
     pipeline: str
@@ -185,7 +118,7 @@ class PipelineGraph(_Form):
     says: list[str]
 
 
-class ServerTurns(_Form):
+class ServerTurns(StudioForm):
     """A server whose slots can be turned."""
 
     name: str
@@ -193,7 +126,7 @@ class ServerTurns(_Form):
     model: str
 
 
-class PipelineTurns(_Form):
+class PipelineTurns(StudioForm):
     """How jobs of a pipeline come. `users` is 0 where there are none; `per_s` is null where there is no rate."""
 
     name: str
@@ -201,7 +134,7 @@ class PipelineTurns(_Form):
     per_s: float | None
 
 
-class LeverTurns(_Form):
+class LeverTurns(StudioForm):
     """A setting of the engine whose effect a prediction knows."""
 
     name: str
@@ -222,7 +155,7 @@ class LookAnswer(StudioAnswer):
     levers: list[LeverTurns] = []
 
 
-class CompletedItem(_Form):
+class CompletedItem(StudioForm):
     """Something that could stand there."""
 
     text: str = Field(description="What is written in place of what stands between `first` and the cursor.")
@@ -237,7 +170,7 @@ class CompletedAnswer(StudioAnswer):
     items: list[CompletedItem] = []
 
 
-class Quantity(_Form):
+class Quantity(StudioForm):
     """A figure with its 95 % interval; `profile_low`, `profile_high`: over resampled calibrations."""
 
     value: float
@@ -249,7 +182,7 @@ class Quantity(_Form):
     profile_high: float | None
 
 
-class GoalState(_Form):
+class GoalState(StudioForm):
     """A goal and whether it is met."""
 
     pipeline: str
@@ -259,7 +192,7 @@ class GoalState(_Form):
     state: Literal["met", "missed", "not judged"]
 
 
-class OfPipeline(_Form):
+class OfPipeline(StudioForm):
     """One pipeline under one candidate; times in seconds. `time` is the reply time where the path is interactive."""
 
     pipeline: str
@@ -272,7 +205,7 @@ class OfPipeline(_Form):
     jobs_failed: int
 
 
-class OfCandidate(_Form):
+class OfCandidate(StudioForm):
     """One candidate. `why_not`: why it cannot be predicted; then it has no figures."""
 
     name: str
@@ -298,7 +231,7 @@ class FiguresAnswer(StudioAnswer):
     )
 
 
-class KnownMachine(_Form):
+class KnownMachine(StudioForm):
     """A profile. `mistake`: why it cannot be read; then nothing else is known."""
 
     name: str
@@ -311,7 +244,7 @@ class KnownMachine(_Form):
     mistake: str = ""
 
 
-class KnownDevice(_Form):
+class KnownDevice(StudioForm):
     """A device that a profile can be estimated for."""
 
     name: str
@@ -319,7 +252,7 @@ class KnownDevice(_Form):
     memory_bytes: int
 
 
-class KnownModel(_Form):
+class KnownModel(StudioForm):
     """A model that a profile can be estimated for."""
 
     name: str
@@ -341,6 +274,7 @@ QUESTIONS: dict[str, tuple[type[StudioQuestion], type[StudioAnswer]]] = {
     "complete": (CompletionAsked, CompletedAnswer),
     "figures": (FiguresAsked, FiguresAnswer),
     "machines": (MachinesAsked, MachinesAnswer),
+    **KEEP_QUESTIONS,
 }
 
 

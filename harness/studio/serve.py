@@ -13,10 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.app.design_token import kept_token
 from harness.app.look import begun
 from harness.app.web import answering, quiet_server, serve_quietly
 from harness.servers.child import listen
-from harness.studio.web import Opened, Studio
+from harness.studio.file import Opened
+from harness.studio.web import Studio
 from harness.studio.work import DesignPlace
 
 __all__ = ["StudioOptions", "studio"]
@@ -46,7 +48,7 @@ def studio(options: StudioOptions, up: Callable[[str], None] = lambda url: None)
         UserError: a port that is taken.
     """
     written = begun(options.file)
-    started = Opened(DesignPlace(written.path, options.profiles), written.text)
+    started = Opened(DesignPlace(written.path, options.profiles), written.text, named=options.file is not None)
     asyncio.run(_until_told(started, options, up))
 
 
@@ -55,7 +57,7 @@ async def _until_told(started: Opened, options: StudioOptions, up: Callable[[str
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, told.set)
-    token = secrets.token_urlsafe(24)
+    token = kept_token(options.port) if options.port else secrets.token_urlsafe(24)
     app = Studio(started, token)
     with listen("127.0.0.1", options.port) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any, NamedTuple
+from pathlib import Path
 
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from harness import __version__
+from harness.errors import SlotwiseError
 from harness.servers.access import OWN_MACHINE
 from harness.studio import api
-from harness.studio.work import DesignPlace
+from harness.studio.file import DesignFile, Opened
+from harness.studio.keep_forms import FileAsked, PredictedAsked
 from harness.studio.workers import NotAnswered, TabsInTurn
 
 __all__ = ["BODY_BYTES", "LIMITS_S", "TOKEN_HEADER", "Studio"]
@@ -39,13 +41,6 @@ _HEADERS = {
 }
 
 
-class Opened(NamedTuple):
-    """What the page begins with."""
-
-    place: DesignPlace
-    text: str
-
-
 class _Refused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -62,7 +57,8 @@ class Studio:
     """
 
     def __init__(self, started: Opened, token: str, limits_s: Mapping[str, float] = LIMITS_S) -> None:
-        self._started, self._token = started, token
+        self._token = token
+        self._file = DesignFile(started, Path())
         self._lanes = {name: TabsInTurn(name, limit_s) for name, limit_s in limits_s.items()}
         self._page = _page()
 
@@ -120,11 +116,14 @@ class Studio:
             raise _Refused(403, "the token is missing or wrong; open the address that `slotwise studio` printed")
 
     async def _api(self, request: Request, name: str) -> Response:
-        told = {"schema": api.api_schema, "start": self._start}
+        told = {"schema": api.api_schema, "start": self._file.start}
         if name in told:
             if request.method != "GET":
                 raise _Refused(405, f"/api/{name}: expected GET, found {request.method}")
-            return JSONResponse(told[name]())
+            try:
+                return JSONResponse(await asyncio.to_thread(told[name]))
+            except SlotwiseError as error:
+                raise _Refused(409, str(error)) from None
         if name not in api.QUESTIONS:
             expected = ", ".join((*told, *api.QUESTIONS))
             raise _Refused(404, f"/api/{name}: expected one of {expected}")
@@ -132,8 +131,10 @@ class Studio:
             raise _Refused(405, f"/api/{name}: expected POST, found {request.method}")
         form, answered = api.QUESTIONS[name]
         asked = _read(form, await _body(request))
+        if isinstance(asked, FileAsked):  # saving is not for a worker: one may be ended at any time
+            return JSONResponse((await asyncio.to_thread(self._file.answer, asked)).model_dump(mode="json"))
         lane = self._lanes[_lane(asked)]
-        place = self._started.place
+        place = self._file.place
         body = {"name": name, "asked": asked.model_dump(mode="json"), "file": str(place.file)}
         body["profiles"] = list(place.profiles)
         stage = asked.stage if isinstance(asked, api.FiguresAsked) else name
@@ -144,19 +145,10 @@ class Studio:
             answer = short.model_dump_json().encode()
         return Response(answer, media_type="application/json")
 
-    def _start(self) -> dict[str, Any]:
-        """Return what the page begins with."""
-        file = self._started.place.file
-        return {
-            "api": api.API_VERSION,
-            "slotwise": __version__,
-            "file": str(file),
-            "text": self._started.text,
-            "profiles": list(self._started.place.profiles),
-        }
-
 
 def _lane(asked: api.StudioQuestion) -> str:
+    if isinstance(asked, PredictedAsked):
+        return "simulation"
     if not isinstance(asked, api.FiguresAsked):
         return "look"
     return "first simulation" if asked.stage == "preliminary" else "simulation"

@@ -12,7 +12,7 @@ from harness.app.look import look, mistakes_in
 from harness.app.profiles import known_profiles
 from harness.app.workload import Written
 from harness.errors import SlotwiseError, UserError
-from harness.studio import api
+from harness.studio import api, keep_work
 
 __all__ = ["DesignPlace", "answer"]
 
@@ -104,9 +104,21 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
+def _of_text(answered: Callable[[Any, Written], Any]) -> Callable[[Any, DesignPlace], dict[str, Any]]:
+    """Answer from the text alone, and from profiles that the page may name."""
+
+    def found(asked: Any, place: DesignPlace) -> dict[str, Any]:
+        for named in asked.machine.profiles if hasattr(asked, "machine") else ():
+            _check_named(named, place)
+        return _fields(answered(asked, Written(place.file, getattr(asked, "text", ""))))
+
+    return found
+
+
 _ANSWERS: dict[str, Callable[[Any, DesignPlace], dict[str, Any]]] = {
     "look": _look,
     "complete": _complete,
     "figures": _figures,
     "machines": _machines,
+    **{name: _of_text(getattr(keep_work, name)) for name in keep_work.__all__},
 }

@@ -26,7 +26,7 @@ def demand_text(found: Judgement) -> str:
             return f"{demand.name} was not measured{under}: no repeat is complete; {limit}"
         case "few values":
             ended = count(found.values, "job")
-            return f"{demand.name} was not measured{under}: {ended} ended well, and it needs {P95_NEEDS}; {limit}"
+            return f"{demand.name} was not measured{under}: {ended} succeeded, and it needs {P95_NEEDS}; {limit}"
         case "not known":
             return f"{demand.name} was not measured{under}: this run has no such figure; {limit}"
         case _:

@@ -22,7 +22,17 @@ from yaml.scanner import Scanner
 
 from harness.errors import WorkloadError
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Loc", "Source", "parse_yaml", "read_text", "reads_as_text"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "Loc",
+    "Source",
+    "compose_yaml",
+    "parse_yaml",
+    "read_text",
+    "reads_as_text",
+]
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 24
@@ -202,6 +212,11 @@ class _Builder:
 
 def _shown_tag(tag: str) -> str:
     return tag.replace(_TAG, "!!")[:40]
+
+
+def compose_yaml(text: str) -> Node | None:
+    """Return the nodes of a text that `parse_yaml` can read, each with where it begins and ends."""
+    return _Loader(text, "", 1).get_single_node()
 
 
 def parse_yaml(text: str, name: str, first_line: int = 1) -> Source:

@@ -40,7 +40,7 @@ def said(text: str, analysis: Analysis) -> tuple[bool, str]:
         (
             "chat.p95_s<2",
             False,
-            "chat.p95_s was not measured under batched: 15 jobs ended well, and it needs 100; it must be below 2 s",
+            "chat.p95_s was not measured under batched: 15 jobs succeeded, and it needs 100; it must be below 2 s",
         ),
     ],
 )
@@ -135,4 +135,4 @@ def test_figures_are_those_of_summary_json(analysis: Analysis) -> None:
             value: Any = plain
             for key in kind.where.split("."):
                 value = value and value[key]
-            assert value == kind.of(candidate, pipeline), name
+            assert value == kind.value(candidate, pipeline), name

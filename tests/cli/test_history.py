@@ -240,7 +240,7 @@ def test_a_run_that_goes_on_is_never_offered_to_be_resumed(typed: Typed) -> None
         out = typed("runs")[1]
         assert "--resume" not in out and "measured, running" in out
         assert json.loads(typed("runs", "--json")[1])[0]["state"] == "running"
-        out = typed("report", path)[1]
+        out = typed("report", path, "--full")[1]
         assert "--resume" not in out and "still being measured" in " ".join(out.split())
     assert "--resume" in typed("runs")[1]
 
@@ -253,13 +253,11 @@ def test_a_run_with_no_finished_trial_is_not_measured(typed: Typed) -> None:
         code, out, err = typed("compare", *pair, "--fail-on", "regression")
         assert (code, out) == (2, "")
         assert f"{none.name} is not measured: no trial of serial, batched has finished in it" in err
-    half = write(
-        run, hour=2, partial=True,
-        **{
-            kind: tuple(record for record in getattr(run, kind) if record.candidate == "batched")
-            for kind in ("trials", "jobs", "calls", "delays")
-        },
-    )  # fmt: skip
+    of_one: dict[str, Any] = {
+        kind: tuple(record for record in getattr(run, kind) if record.candidate == "batched")
+        for kind in ("trials", "jobs", "calls", "delays")
+    }
+    half = write(run, hour=2, partial=True, **of_one)
     code, out, _ = typed("compare", whole, half, "--fail-on", "regression", "--json")
     rows = json.loads(out)["comparisons"][0]["rows"]
     assert code == 0 and {row["candidate"]: row["verdict"] for row in rows} == {

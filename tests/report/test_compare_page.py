@@ -69,7 +69,7 @@ def test_what_differs_between_the_machines_is_marked() -> None:
     text = page_of(made(run()), made(run(), machine={"cpu": "Another", "cores": 2, "memory_bytes": 16_000_000_000}))
     rows = {row.partition("</th>")[0].partition('scope="row">')[2]: row for row in text.split("<tr")}
     assert any(name.startswith("cpu <span") and "Another" in row for name, row in rows.items())
-    assert "16.0\u00a0GB" in rows['memory <span class="mark">differs</span>']
+    assert "16000\u00a0MB" in rows['memory <span class="mark">differs</span>']
     assert "cores" in rows
 
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from harness.studio.web import LIMITS_S, TOKEN_HEADER, Opened, Studio
+from harness.studio.file import Opened
+from harness.studio.web import LIMITS_S, TOKEN_HEADER, Studio
 from harness.studio.work import DesignPlace
 
 T = TypeVar("T")
@@ -37,14 +38,14 @@ class Bench:
         """Send one request."""
         return self.run(self._client.request(method, path, **more))
 
-    async def post(self, name: str, **body: Any) -> dict[str, Any]:
+    async def post(self, name: str, /, **body: Any) -> dict[str, Any]:
         """Ask a question, on the app's loop."""
         answer = await self._client.post(f"/api/{name}", json={"tab": "t", "version": 0, **body})
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
-    def ask(self, name: str, **body: Any) -> dict[str, Any]:
+    def ask(self, name: str, /, **body: Any) -> dict[str, Any]:
         """Ask a question; the tab is "t" and the version 0 unless they are given."""
         return self.run(self.post(name, **body))
 

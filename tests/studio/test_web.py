@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,7 +127,14 @@ def test_every_answer_is_as_the_schema_says(working: Bench) -> None:
         "complete": {"text": TEXT, "line": 1, "column": 1},
         "figures": {"text": TEXT, "stage": "preliminary", **ON},
         "machines": {},
+        "node": {"text": TEXT, "pipeline": "chat", "node": "reply"},
+        "edit": {"text": TEXT, "pipeline": "chat", "node": "reply", "kind": "add-after", "name": "more"},
+        "file": {"digest": hashlib.sha256(FILE.read_bytes()).hexdigest()},
+        "report": {"text": TEXT, **ON},
+        "settings": {"text": TEXT, "candidate": "share", **ON},
+        "begin": {"name": "rush-hour"},
     }
+    assert questions.pop("save")["asked"]["required"] == ["tab", "version", "digest", "text"]  # tests/studio/test_keep
     assert set(asked) == set(questions)
     for name, body in asked.items():
         jsonschema.validate({"tab": "t", "version": 7, **body}, questions[name]["asked"])

@@ -1,6 +1,8 @@
 // The way to the server. Every request carries this tab and a version; every answer repeats them.
 
 const RETRY_MS = 1500;
+const ALIVE_MS = 10_000; // for what any server answers at once
+const LONGEST_MS = 300_000; // more than any question may take
 const token = new URLSearchParams(location.search).get("token") ?? "";
 const tab = crypto.randomUUID();
 const listeners = new Set();
@@ -18,6 +20,7 @@ function tell(message) {
 async function request(path, options) {
   const response = await fetch(`/api/${path}`, {
     ...options,
+    signal: AbortSignal.timeout(path === "file" ? ALIVE_MS : LONGEST_MS),
     headers: { "x-slotwise-token": token, "content-type": "application/json" },
   });
   const answer = await response.json();

@@ -20,6 +20,24 @@ export function begin(value) {
   number();
 }
 
+/** Put a text in place of what is there, as if it were typed: undo takes it back. */
+export function put(value) {
+  const old = text.value;
+  const most = Math.min(old.length, value.length);
+  let from = 0;
+  while (from < most && old[from] === value[from]) from += 1;
+  let same = 0;
+  while (same < most - from && old[old.length - 1 - same] === value[value.length - 1 - same]) same += 1;
+  const written = value.slice(from, value.length - same);
+  text.focus({ preventScroll: true });
+  text.setSelectionRange(from, old.length - same);
+  if (written) document.execCommand("insertText", false, written);
+  else if (old.length - same > from) document.execCommand("delete");
+  if (text.value !== value) text.value = value; // a browser without it
+  if (design.text !== value) changed();
+  close();
+}
+
 /** Select lines of the text, from 1, and show them. */
 export function select(first, last) {
   const lines = text.value.split("\n");

@@ -34,6 +34,7 @@ function box(pipeline, node) {
     for (const other of document.querySelectorAll(".node.chosen")) other.classList.remove("chosen");
     event.currentTarget.classList.add("chosen");
     if (lines) select(lines.first, lines.last);
+    document.dispatchEvent(new CustomEvent("node-chosen", { detail: { pipeline, node: node.node } }));
   };
   const onKey = (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;

@@ -5,7 +5,10 @@ import { byId } from "./dom.js";
 import * as editor from "./editor.js";
 import "./figures.js";
 import "./graph.js";
+import "./edits.js";
+import * as keep from "./keep.js";
 import * as machine from "./machine.js";
+import "./share.js";
 
 onConnection((message) => {
   byId("connection").textContent = message;
@@ -13,9 +16,8 @@ onConnection((message) => {
 
 try {
   const begun = await start();
-  byId("file").textContent = begun.file;
-  document.title = `${begun.file.split("/").pop()} – Slotwise workbench`;
   editor.begin(begun.text);
+  keep.begin(begun);
   await machine.begin(begun.profiles);
 } catch (error) {
   byId("connection").textContent = error instanceof Refused ? error.message : `The workbench could not start: ${error.message}`;
