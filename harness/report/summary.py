@@ -83,10 +83,11 @@ def _short(error: Exception) -> str:
     """Return what is wrong in a line, with the first of several mistakes."""
     from pydantic import ValidationError
 
+    from harness.workload.unfit import first_mistake
+
     if not isinstance(error, ValidationError):
         return " ".join(str(error).split())[:300]
-    problem = error.errors(include_url=False)[0]
-    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+    return first_mistake(error)
 
 
 def to_plain(value: Analysis | Levels | object) -> Any:
