@@ -45,4 +45,6 @@ def _whole(entry: dict[str, Any]) -> bool:
         return True
     numbers = (entry.get(key) for key in ("median_error", "worst_error", "cells"))
     texts = (entry.get(key) for key in ("workload", "measured_at"))
-    return all(type(n) in (int, float) and abs(n) < MOST for n in numbers) and all(isinstance(t, str) for t in texts)
+    return all(isinstance(n, int | float) and n is not True and abs(n) < MOST for n in numbers) and all(
+        isinstance(text, str) for text in texts
+    )
