@@ -68,3 +68,10 @@ def test_what_hangs_is_ended() -> None:
     with pytest.raises(TooSlow, match=r"more than 0.01 s of CPU time, at .*test_fuzz.py"), patient(0.01):
         while True:
             pass
+
+
+@pytest.mark.parametrize("name", ["front", "simulated server"])
+@pytest.mark.parametrize("head", [b"", b"host: localhost\n"])
+def test_a_query_that_is_no_url_is_refused(name: str, head: bytes, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="status 400"):
+        READERS[name].read(b"GET /api/tags/?\x88\n" + head + b"\n", tmp_path)
