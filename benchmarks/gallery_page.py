@@ -205,6 +205,8 @@ def _rates(out: Path, found: Mapping[str, Entry], elsewhere: Mapping[str, Sequen
         yield ""
         if here is not None:
             yield f"- {HERE.name}, measured: {markdown(growth_text(here))}"
+        elif name in found:
+            yield f"- {HERE.name}, measured: not known. The older run kept no records, and may have had another rate."
         for one in there:
             if one.growth is not None:
                 yield f"- {one.machine}, {_origin(one)}: {markdown(growth_text(one.growth))}"
@@ -253,13 +255,12 @@ def _often(found: Mapping[str, Entry], fixed: Mapping[str, Fixed]) -> Iterator[s
     yield "| workload | pilot | needed | fixed | candidates | measured |"
     yield "|---|---|---|---|---|---|"
     for name, one in fixed.items():
-        needed = "more than 1000" if one.needed is None else str(one.needed)
         pilot = f"{one.pilot['date']}, {one.pilot['repeats']} repeats"
         entry = found.get(name)
         done = "–"
         if entry is not None and entry.analysis.candidates:
             done = f"{entry.analysis.candidates[0].repeats}, {entry.analysis.run.started_at[:10]}"
-        yield f"| {name} | {pilot} | {needed} | {one.repeats} | {', '.join(one.only) or 'all'} | {done} |"
+        yield f"| {name} | {pilot} | {one.needed_text} | {one.repeats} | {', '.join(one.only) or 'all'} | {done} |"
     yield ""
 
 
