@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,23 +121,27 @@ def figures(written: Written, options: DesignOptions) -> DesignFigures:
 
 
 def simulated_design(written: Written, options: DesignOptions) -> Simulated:
-    """Return the simulation that `figures` are of.
+    """Return the simulation that `figures` are of, with the command that gives it where nothing is turned.
 
     Raises:
         WorkloadError, PolicyError, UserError: as `figures`.
     """
     if options.turned:
         written = with_turned(written, options.turned)
-    return _simulated(written, machine_profiles(options.machine), options)
+    names = machine_profiles(options.machine)
+    words = ["slotwise", "simulate", str(written.path), *(word for name in names for word in ("--profile", name))]
+    words += ["--extrapolate"] if options.extrapolate else []
+    return _simulated(written, names, options, "" if options.turned else shlex.join(words))
 
 
-def _simulated(written: Written, names: tuple[str, ...], options: DesignOptions) -> Simulated:
+def _simulated(written: Written, names: tuple[str, ...], options: DesignOptions, command: str = "") -> Simulated:
     first = options.stage == "preliminary"
     return simulate(
         written,
         SimulateOptions(
             assumptions=Assumptions(profiles=names, extrapolate=options.extrapolate, resamples=0 if first else None),
             repeats=FIRST_REPEATS if first else REPEATS,
+            command=command,
         ),
     )
 

@@ -33,7 +33,17 @@ from harness.workload.load import Loaded
 from harness.workload.longest import needs_of
 from harness.workload.schema import ServerSpec
 
-__all__ = ["Given", "Keep", "Prediction", "TokensOf", "forecast", "predict", "simulate_trial", "unpredictable"]
+__all__ = [
+    "Given",
+    "Keep",
+    "Prediction",
+    "TokensOf",
+    "forecast",
+    "predict",
+    "predict_trial",
+    "simulate_trial",
+    "unpredictable",
+]
 
 Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
 
@@ -145,6 +155,21 @@ def predict(
         file=str(loaded.path),
     )
     return Prediction(run, refused)
+
+
+def predict_trial(
+    loaded: Loaded, profiles: Profiles, plan: Plan, repeat: int, *, extrapolate: bool = False
+) -> tuple[TrialRecord, Records]:
+    """Simulate one candidate once: the trial and the records that `predict` makes of that candidate and repeat.
+
+    Raises:
+        UserError: the candidate cannot be predicted.
+    """
+    tokens_of = forecast(loaded, profiles.first.text, embedded=profiles.embedded_text)
+    servers = _servers(loaded, profiles, plan, tokens_of, None, extrapolate)
+    records = Records()
+    end_s = simulate_trial(loaded, servers, repeat, tokens_of(plan.name, repeat), records.append)
+    return TrialRecord(plan.name, repeat, servers.origin, 0, "", end_s, None, True), records
 
 
 def unpredictable(

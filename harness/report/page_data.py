@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.analysis.slots import InSlot
@@ -39,10 +39,15 @@ FIELDS = (
 _DIGITS = 4  # of a second: a tenth of a millisecond
 _LONGEST_ERROR = 300
 
+_Time = Callable[[float | None], float | None]
 
-def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
-    """Return what `report.js` draws: `{fields, texts, timelines}`."""
+
+def timeline_data(timelines: Sequence[Timeline], digits: int | None = _DIGITS) -> dict[str, Any]:
+    """Return what `report.js` draws: `{fields, texts, timelines}`; `digits` None: times are not rounded."""
     texts: dict[str, int] = {}
+
+    def time(value_s: float | None) -> float | None:
+        return value_s if value_s is None or digits is None else round(value_s, digits)
 
     def text(value: str) -> int:
         return texts.setdefault(plain(value), len(texts))
@@ -54,8 +59,8 @@ def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
                 "candidate": text(timeline.candidate),
                 "repeat": timeline.repeat,
                 "median": timeline.median,
-                "makespan_s": round(timeline.makespan_s, _DIGITS),
-                "until_s": _time(timeline.until_s),
+                "makespan_s": time(timeline.makespan_s),
+                "until_s": time(timeline.until_s),
                 "calls_of_trial": timeline.calls,
                 "servers": [
                     {
@@ -63,20 +68,22 @@ def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
                         "lanes": server.lanes,
                         "slots": server.slots,
                         "waiting": [
-                            [_time(at.time_s), round(at.router, 2), round(at.server, 2)] for at in server.waiting
+                            [time(at.time_s), round(at.router, 2), round(at.server, 2)] for at in server.waiting
                         ],
                     }
                     for server in timeline.servers
                 ],
                 "calls": [
-                    _row(bar, number, text) for number, server in enumerate(timeline.servers) for bar in server.bars
+                    _row(bar, number, text, time)
+                    for number, server in enumerate(timeline.servers)
+                    for bar in server.bars
                 ],
             }
         )
     return {"fields": FIELDS, "texts": list(texts), "timelines": drawn}
 
 
-def _row(bar: InSlot, server: int, text: Any) -> list[int | float | None]:
+def _row(bar: InSlot, server: int, text: Callable[[str], int], time: _Time) -> list[int | float | None]:
     call, reply = bar.call, bar.call.reply
     return [
         text(call.pipeline),
@@ -87,13 +94,13 @@ def _row(bar: InSlot, server: int, text: Any) -> list[int | float | None]:
         call.attempt,
         server,
         bar.slot,
-        _time(call.ready_s),
-        _time(call.started_s),
-        _time(reply.sent_s),
-        _time(bar.start_s),
-        _time(bar.prefill_s),
-        _time(bar.decode_s),
-        _time(bar.end_s),
+        time(call.ready_s),
+        time(call.started_s),
+        time(reply.sent_s),
+        time(bar.start_s),
+        time(bar.prefill_s),
+        time(bar.decode_s),
+        time(bar.end_s),
         text(reply.outcome),
         reply.prompt_tokens,
         reply.output_tokens,
@@ -102,7 +109,3 @@ def _row(bar: InSlot, server: int, text: Any) -> list[int | float | None]:
         text(call.model),
         None if reply.error is None else text(reply.error[:_LONGEST_ERROR]),
     ]
-
-
-def _time(value_s: float | None) -> float | None:
-    return None if value_s is None else round(value_s, _DIGITS)

@@ -18,7 +18,10 @@ from harness.errors import SlotwiseError
 from harness.servers.access import OWN_MACHINE
 from harness.studio import api
 from harness.studio.file import DesignFile, Opened
+from harness.studio.job_forms import JOB_QUESTIONS
+from harness.studio.jobs import DesignJobs
 from harness.studio.keep_forms import FileAsked, PredictedAsked
+from harness.studio.timeline_forms import TimelineAsked
 from harness.studio.workers import NotAnswered, TabsInTurn
 
 __all__ = ["BODY_BYTES", "LIMITS_S", "TOKEN_HEADER", "Studio"]
@@ -27,7 +30,7 @@ TOKEN_HEADER = "x-slotwise-token"  # noqa: S105 - its name
 BODY_BYTES = 8 * 1024 * 1024  # of a request: a workload of a megabyte, escaped
 
 # What a worker does, and how long it may take: a process for each, so that none waits for another.
-LIMITS_S = {"look": 10.0, "first simulation": 20.0, "simulation": 120.0}
+LIMITS_S = {"look": 10.0, "first simulation": 20.0, "simulation": 120.0, "timeline": 30.0}
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {
@@ -59,7 +62,11 @@ class Studio:
     def __init__(self, started: Opened, token: str, limits_s: Mapping[str, float] = LIMITS_S) -> None:
         self._token = token
         self._file = DesignFile(started, Path())
-        self._lanes = {name: TabsInTurn(name, limit_s) for name, limit_s in limits_s.items()}
+        self._lanes = {
+            name: TabsInTurn(name, limit_s, early=name != "timeline")  # nothing of a page waits for that one
+            for name, limit_s in limits_s.items()
+        }
+        self.jobs = DesignJobs()
         self._page = _page()
 
     def start(self) -> None:
@@ -68,7 +75,8 @@ class Studio:
             lane.start()
 
     async def stop(self) -> None:
-        """End the workers."""
+        """End the workers and the jobs."""
+        await self.jobs.stop()
         for lane in self._lanes.values():
             await lane.stop()
 
@@ -133,8 +141,10 @@ class Studio:
         asked = _read(form, await _body(request))
         if isinstance(asked, FileAsked):  # saving is not for a worker: one may be ended at any time
             return JSONResponse((await asyncio.to_thread(self._file.answer, asked)).model_dump(mode="json"))
-        lane = self._lanes[_lane(asked)]
         place = self._file.place
+        if name in JOB_QUESTIONS:
+            return JSONResponse((await self.jobs.answer(asked, place)).model_dump(mode="json"))
+        lane = self._lanes[_lane(asked)]
         body = {"name": name, "asked": asked.model_dump(mode="json"), "file": str(place.file)}
         body["profiles"] = list(place.profiles)
         stage = asked.stage if isinstance(asked, api.FiguresAsked) else name
@@ -147,6 +157,8 @@ class Studio:
 
 
 def _lane(asked: api.StudioQuestion) -> str:
+    if isinstance(asked, TimelineAsked):
+        return "timeline"
     if isinstance(asked, PredictedAsked):
         return "simulation"
     if not isinstance(asked, api.FiguresAsked):

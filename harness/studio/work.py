@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.app.completions import complete
-from harness.app.figures import DesignMachine, DesignOptions, Turned, figures
+from harness.app.figures import DesignMachine, DesignOptions, Stage, Turned, figures
 from harness.app.look import look, mistakes_in
 from harness.app.profiles import known_profiles
+from harness.app.trial import TrialOptions, trial_of
 from harness.app.workload import Written
 from harness.errors import SlotwiseError, UserError
 from harness.studio import api, keep_work
+from harness.studio.plain import fields_of
+from harness.studio.timeline_forms import TimelineAsked
 
-__all__ = ["DesignPlace", "answer"]
+__all__ = ["DesignPlace", "answer", "check_named"]
 
 
 class DesignPlace(NamedTuple):
@@ -46,26 +49,34 @@ def answer(name: str, asked: api.StudioQuestion, place: DesignPlace) -> api.Stud
 
 def _look(asked: api.LookAsked, place: DesignPlace) -> dict[str, Any]:
     found = look(Written(place.file, asked.text))
-    return {"state": "mistake" if found.mistakes else "ok", **_fields(found)}
+    return {"state": "mistake" if found.mistakes else "ok", **fields_of(found)}
 
 
 def _complete(asked: api.CompletionAsked, place: DesignPlace) -> dict[str, Any]:
-    return _fields(complete(Written(place.file, asked.text), asked.line, asked.column))
+    return fields_of(complete(Written(place.file, asked.text), asked.line, asked.column))
 
 
 def _figures(asked: api.FiguresAsked, place: DesignPlace) -> dict[str, Any]:
+    return fields_of(figures(Written(place.file, asked.text), _design(asked, place, asked.stage)))
+
+
+def _timeline(asked: TimelineAsked, place: DesignPlace) -> dict[str, Any]:
+    options = TrialOptions(candidate=asked.candidate, repeat=asked.repeat, design=_design(asked, place, "final"))
+    return fields_of(trial_of(Written(place.file, asked.text), options))
+
+
+def _design(asked: api.FiguresAsked | TimelineAsked, place: DesignPlace, stage: Stage) -> DesignOptions:
     for named in asked.machine.profiles:
-        _check_named(named, place)
-    options = DesignOptions(
+        check_named(named, place)
+    return DesignOptions(
         machine=DesignMachine(**asked.machine.model_dump()),
         turned=Turned(**asked.turned.model_dump()),
-        stage=asked.stage,
+        stage=stage,
         extrapolate=asked.extrapolate,
     )
-    return _fields(figures(Written(place.file, asked.text), options))
 
 
-def _check_named(named: str, place: DesignPlace) -> None:
+def check_named(named: str, place: DesignPlace) -> None:
     """Raise UserError where a page names a file: it may read the profiles that there are, and no other file."""
     profile = named.rpartition("=")[2]
     if named not in place.profiles and ("/" in profile or profile.endswith((".yaml", ".yml"))):
@@ -93,24 +104,13 @@ def _machines(asked: api.MachinesAsked, place: DesignPlace) -> dict[str, Any]:
     }
 
 
-def _fields(found: Any) -> dict[str, Any]:
-    """Turn a named tuple into a dict, and those in it, all the way down; what they hold else stays."""
-    return {name: _plain(item) for name, item in found._asdict().items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return _fields(value)
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
-
-
 def _of_text(answered: Callable[[Any, Written], Any]) -> Callable[[Any, DesignPlace], dict[str, Any]]:
     """Answer from the text alone, and from profiles that the page may name."""
 
     def found(asked: Any, place: DesignPlace) -> dict[str, Any]:
         for named in asked.machine.profiles if hasattr(asked, "machine") else ():
-            _check_named(named, place)
-        return _fields(answered(asked, Written(place.file, getattr(asked, "text", ""))))
+            check_named(named, place)
+        return fields_of(answered(asked, Written(place.file, getattr(asked, "text", ""))))
 
     return found
 
@@ -119,6 +119,7 @@ _ANSWERS: dict[str, Callable[[Any, DesignPlace], dict[str, Any]]] = {
     "look": _look,
     "complete": _complete,
     "figures": _figures,
+    "timeline": _timeline,
     "machines": _machines,
     **{name: _of_text(getattr(keep_work, name)) for name in keep_work.__all__},
 }

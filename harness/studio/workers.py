@@ -89,10 +89,11 @@ class TabsInTurn:
         name: of what it does, for messages.
         limit_s: a question that takes longer is ended.
         worker: who answers.
+        early: it is started before the first question comes, and again after it was ended.
     """
 
-    def __init__(self, name: str, limit_s: float, worker: Callable[[], Worker] = Worker) -> None:
-        self.name, self.limit_s = name, limit_s
+    def __init__(self, name: str, limit_s: float, worker: Callable[[], Worker] = Worker, *, early: bool = True) -> None:
+        self.name, self.limit_s, self.early = name, limit_s, early
         self._worker = worker()
         self._waiting: dict[tuple[str, str], _Question] = {}
         self._now: _Question | None = None
@@ -138,8 +139,9 @@ class TabsInTurn:
 
     async def _run(self) -> None:
         while True:
-            with suppress(OSError, asyncio.IncompleteReadError):  # else it is said to whoever asks
-                await self._worker.warm()
+            if self.early:
+                with suppress(OSError, asyncio.IncompleteReadError):  # else it is said to whoever asks
+                    await self._worker.warm()
             await self._come.wait()
             if not self._waiting:
                 self._come.clear()

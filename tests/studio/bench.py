@@ -49,16 +49,22 @@ class Bench:
         """Ask a question; the tab is "t" and the version 0 unless they are given."""
         return self.run(self.post(name, **body))
 
+    def job_process(self, tab: str) -> int:
+        """Return the process id of the job of a tab."""
+        return self._app.jobs.pid(tab)
+
 
 @contextmanager
-def bench(file: Path, text: str, limits_s: Mapping[str, float] = LIMITS_S, *, works: bool = True) -> Iterator[Bench]:
-    """Yield the workbench on a text; `works`: with its workers."""
+def bench(
+    file: Path, text: str, limits_s: Mapping[str, float] = LIMITS_S, *, works: bool = True, opened: Opened | None = None
+) -> Iterator[Bench]:
+    """Yield the workbench on a text; `works`: with its workers; `opened`: begun in another way."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
     async def made() -> Studio:
-        app = Studio(Opened(DesignPlace(file), text), TOKEN, limits_s)
+        app = Studio(opened or Opened(DesignPlace(file), text), TOKEN, limits_s)
         if works:
             app.start()
         return app

@@ -127,6 +127,7 @@ def test_every_answer_is_as_the_schema_says(working: Bench) -> None:
         "complete": {"text": TEXT, "line": 1, "column": 1},
         "figures": {"text": TEXT, "stage": "preliminary", **ON},
         "machines": {},
+        "timeline": {"text": TEXT, "candidate": "share", **ON},
         "node": {"text": TEXT, "pipeline": "chat", "node": "reply"},
         "edit": {"text": TEXT, "pipeline": "chat", "node": "reply", "kind": "add-after", "name": "more"},
         "file": {"digest": hashlib.sha256(FILE.read_bytes()).hexdigest()},

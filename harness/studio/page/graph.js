@@ -44,7 +44,7 @@ function box(pipeline, node) {
   return draw(
     "g",
     {
-      class: "node", transform: `translate(${node.x} ${node.y})`, tabindex: 0, role: "button", "aria-label": node.title,
+      class: "node", transform: `translate(${node.x} ${node.y})`, tabindex: 0, role: "button",
       "data-node": node.node, "data-pipeline": pipeline, onclick: chosen, onkeydown: onKey,
     },
     draw("title", {}, node.title),

@@ -8,6 +8,8 @@ import "./graph.js";
 import "./edits.js";
 import * as keep from "./keep.js";
 import * as machine from "./machine.js";
+import "./timeline.js";
+import "./job.js";
 import "./share.js";
 
 onConnection((message) => {
