@@ -104,7 +104,7 @@ def _facts(analysis: Analysis, growth: QueueGrowth | None) -> dict[str, Any]:
         "differences": {
             f"{c.candidate} against {c.against}": {
                 "change_percent": round((c.ratio - 1) * 100, 1),
-                "spread_percent": round(sd * 100, 1),
+                "spread_percent": None if math.isinf(sd) else round(sd * 100, 1),  # None: one repeat has none
             }
             for c, sd in map(_spread, deciding(analysis, growth))
         },
