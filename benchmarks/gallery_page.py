@@ -131,7 +131,7 @@ def _lines(
     yield "## Open one again"
     yield ""
     yield "    slotwise report reports/gallery/research-digest"
-    yield "    slotwise compare reports/gallery/supersteps reports/gallery/supersteps"
+    yield "    slotwise compare reports/gallery/research-digest RUN    # your own run of the same workload"
     yield ""
     yield "`report.html` of each is one file: download and open it. Calls are kept too, packed (`calls.jsonl.gz`)."
 
