@@ -16,6 +16,7 @@ from harness.app.report import report
 from harness.report.drawing import drawn
 from harness.report.summary import read_analysis
 from harness.report.text import markdown
+from harness.units import count
 from harness.wording.figures import listed
 from harness.wording.learned import gain_text, growth_text, learned, rates_text
 
@@ -255,7 +256,7 @@ def _often(found: Mapping[str, Entry], fixed: Mapping[str, Fixed]) -> Iterator[s
     yield "| workload | pilot | needed | fixed | candidates | measured |"
     yield "|---|---|---|---|---|---|"
     for name, one in fixed.items():
-        pilot = f"{one.pilot['date']}, {one.pilot['repeats']} repeats"
+        pilot = f"{one.pilot['date']}, {count(one.pilot['repeats'], 'repeat')}"
         entry = found.get(name)
         done = "–"
         if entry is not None and entry.analysis.candidates:
