@@ -20,6 +20,7 @@ from harness.errors import UserError
 from harness.runs.changes import Changed, changes
 from harness.runs.model import NOTE_KINDS
 from harness.runs.older import summary_of_today
+from harness.workload.unfit import first_mistake
 
 __all__ = [
     "Between",
@@ -206,11 +207,9 @@ def read_summary(plain: object, name: str) -> Summary:
     try:
         return Summary.model_validate(summary_of_today(plain))
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
+        said = first_mistake(error)
         raise UserError(
-            f"{name}: expected a summary.json that Slotwise wrote (summary_version 1 or 2); {where}: "
-            f"{problem['msg'].lower()}"
+            f"{name}: expected a summary.json that Slotwise wrote (summary_version 1 or 2); {said}"
         ) from None
 
 
