@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from harness.analysis.model import RunHead
 from harness.analysis.statistics import NO_WIDTH, Comparison, Estimate
-from harness.units import count, seconds, size
+from harness.units import count, is_here, seconds, size
 from harness.wording.estimates import UNKNOWN
 
 __all__ = [
@@ -106,7 +106,9 @@ def fact_text(key: str, value: object) -> str:
 
 
 def machine_text(run: RunHead) -> str:
-    """Name the accelerator, the processor and its cores, as far as they are known."""
+    """Name the accelerator, the processor and its cores, as far as they are known; "": all servers are elsewhere."""
+    if run.servers and not any(is_here(server.url) for server in run.servers):
+        return ""
     machine = dict(run.machine)
     facts = [str(machine[key]) for key in ("accelerator", "cpu") if key in machine]
     if isinstance(cores := machine.get("cores"), int):

@@ -20,6 +20,7 @@ from harness.core.policies import STANDARD, Policies
 from harness.errors import WorkloadError, did_you_mean
 from harness.workload.holes import NOTHING, entries, follows, repaired
 from harness.workload.renamed import RENAMED
+from harness.workload.schema.servers import kind_hint
 from harness.workload.source import Loc, Source
 
 __all__ = ["MAX_LISTED", "Mistakes", "examine", "found", "one_of", "unknown", "validate"]
@@ -230,7 +231,8 @@ def _explain(mistakes: Mistakes, model: type[BaseModel], detail: Any) -> None:
         if kind == "literal_error" and not allowed:  # a number, such as the version
             mistakes.add(loc, f"{prefix}expected {context['expected']}, found {found(value)}")
         else:
-            hint = did_you_mean(value, allowed) if isinstance(value, str) else ""
+            suggest = kind_hint if loc[-1:] == ("kind",) else did_you_mean
+            hint = suggest(value, allowed) if isinstance(value, str) else ""
             mistakes.add(loc, f"{prefix}expected {one_of(allowed)}, found {found(value)}{hint}")
     elif kind == "union_tag_not_found":
         key = context["discriminator"].strip("'")

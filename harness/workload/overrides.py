@@ -9,7 +9,7 @@ from harness.core.plan import Plan
 from harness.core.policies import STANDARD, Policies
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
-from harness.workload.schema import ENGINES, OllamaServer, OpenAiServer, ServerSpec, Workload
+from harness.workload.schema import ENGINES, OllamaServer, OpenAiServer, ServerSpec, Workload, kind_hint
 
 __all__ = ["Overrides", "override", "override_plans"]
 
@@ -19,7 +19,7 @@ class Overrides(NamedTuple):
 
     engine: str | None = None  # servers that are started get this one, by its kind; settings that both have stay
     model: str | None = None  # of every server; an agent that names a model keeps it
-    server_urls: dict[str, str] = {}  # noqa: RUF012 - nobody changes it; that server becomes the running Ollama at this address
+    server_urls: dict[str, str] = {}  # noqa: RUF012 - nobody changes it; that server becomes the running one at this address
     repeats: int | None = None
     warmup: int | None = None
     scale: float | None = None  # multiplies `jobs` wherever a pipeline has a number (at_s and trace stay)
@@ -78,7 +78,7 @@ def engine_of(spec: ServerSpec, asked: Overrides) -> ServerSpec:
         return spec
     if asked.engine is not None and asked.engine not in ENGINES:
         expected = " or ".join(f'"{kind}"' for kind in ENGINES)
-        hint = did_you_mean(asked.engine, ENGINES)
+        hint = kind_hint(asked.engine)
         raise UserError(f'--engine: expected {expected}, found "{asked.engine}"{hint}')
     model = asked.model or spec.model
     if asked.engine in (None, spec.kind) or spec.running:
