@@ -171,7 +171,7 @@ def beside(written: Written, options: BesideOptions, progress: Progress = SILENT
     """
     if not 2 <= len(options.machines) <= MOST_BESIDE:
         raise UserError(f"expected two to {MOST_BESIDE} machines, found {len(options.machines)}")
-    profiles = []
+    profiles: list[str] = []
     for machine in options.machines:
         names = machine_profiles(machine)
         if len(names) != 1:

@@ -15,6 +15,7 @@ __all__ = [
     "PART_LABELS",
     "both_text",
     "ends_text",
+    "engine_name",
     "estimate_text",
     "fact_text",
     "listed",
@@ -128,3 +129,9 @@ def quoted(names: Sequence[str]) -> str:
 def listed(texts: Sequence[str]) -> str:
     """List texts: `a, b and c`."""
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def engine_name(text: str) -> str:
+    """Name an engine as people call it, without its version."""
+    name = text.partition(" ")[0].lower()
+    return {"xllamacpp": "llama.cpp", "ollama": "Ollama"}.get(name, text)

@@ -51,7 +51,7 @@ class Mistakes:
     def add_at(self, where: str, message: str) -> None:
         """Note a mistake in another file (a role card, an input)."""
         if not any(f'"{name}"' in message or f"{{{name}}}" in message for name in self.lost):
-            self._all[(where, message)] = None
+            self._all[(where, "".join(c if c.isprintable() else " " for c in message))] = None
 
     def whole(self, at: Loc) -> bool:
         """Whether nothing was taken out at a place or below it."""
@@ -142,7 +142,7 @@ def examine(
         raise WorkloadError(where, f"expected a mapping (version: 1, name: ...), found {found(source.data)}")
     context = {"folder": folder, "policies": policies}
     mistakes, data = Mistakes(source), source.data
-    while data:
+    while True:
         try:
             # As JSON, because strict Python input would not take a list for a tuple.
             made = model.model_validate_json(json.dumps(data), strict=True, context=context)
@@ -155,10 +155,11 @@ def examine(
                 places[loc] = _stand_in(detail)
             data, holes = repaired(data, places, mistakes.holes)
             mistakes.holes |= holes
+            if not data:
+                return None, mistakes
         else:
             mistakes.lost = entries(source.data) - entries(data)
             return made, mistakes
-    return None, mistakes
 
 
 def _stand_in(detail: Any) -> Any:
