@@ -16,6 +16,9 @@ from harness.wording.warnings import layers_text
 __all__ = ["levels_answer", "useful_level"]
 
 
+_MOST_SWEPT = 64  # calls at once that a sweep tries at most
+
+
 def levels_answer(found: Sequence[Levels], machine: str = "", rounds: int = 1) -> Answer:
     """Return the answer on one server or two.
 
@@ -135,7 +138,7 @@ def _do(chosen: Levels) -> Iterator[AnswerLine]:
     if _one_level(chosen):
         return
     yield AnswerLine(f"limit = asyncio.Semaphore({n})  # around each call", code=True)
-    if chosen.url and chosen.rises:
+    if chosen.url and chosen.rises and n < _MOST_SWEPT:
         yield AnswerLine("More calls at once may gain more. To find out:")
         yield AnswerLine(f"slotwise sweep --server {shlex.quote(chosen.url)}{_model(chosen)}", code=True)
     elif chosen.kind and not chosen.url and (chosen.rises or (chosen.slots_found or n) < n):

@@ -118,6 +118,11 @@ def test_a_probe_does_not_send_on_where_nothing_could_rise() -> None:
         assert "slotwise sweep" not in " ".join(lines) and "still rises" not in " ".join(lines)
 
 
+def test_a_sweep_is_not_named_where_it_tries_no_more() -> None:
+    lines = screen(levels_answer([at_levels((64, 1000.0), (128, 1200.0))]))
+    assert "still rises at 128" in part_of(lines, "Why") and "slotwise sweep" not in " ".join(lines)
+
+
 def test_slots_of_a_server_that_is_started_are_tried_with_its_engine_and_model() -> None:
     more = at_levels((1, 25.0), (4, 100.0))._replace(url="", kind="ollama", slots_found=2, slots_at_least=False)
     assert "slotwise sweep --engine ollama --model m" in part_of(screen(levels_answer([more])), "Do this")
