@@ -86,7 +86,7 @@ def recommend(
     server: Annotated[
         list[str] | None,
         server_option(
-            "Put a running server in a server's place; without a workload this server, by its URL alone.",
+            "Measure on this running server; with a name, in that server's place.",
             metavar="[NAME=]URL",
         ),
     ] = None,
