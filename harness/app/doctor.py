@@ -28,7 +28,7 @@ def conclusion(findings: Sequence[Finding]) -> str:
     if "ollama" in there:
         return "Ready with Ollama: slotwise run FILE --engine ollama --model NAME."
     if "server" in there:
-        return "Ready with a running server: slotwise run FILE --server NAME=URL --model NAME."
+        return "Ready with a running server: slotwise run FILE --server URL --model NAME."
     return (
         "Not ready to measure: there is no engine, no Ollama and no server. pip install 'slotwise[local]' brings an "
         "engine; slotwise check and slotwise simulate work without."

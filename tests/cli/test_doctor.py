@@ -72,7 +72,7 @@ def test_the_answer_comes_first() -> None:
     )
     assert "the first run fetches its model." in doctor.conclusion(found("engine", "ollama"))
     assert "--engine ollama" in doctor.conclusion(found("ollama", "server"))
-    assert "--server NAME=URL" in doctor.conclusion(found("server", "model"))
+    assert "--server URL" in doctor.conclusion(found("server", "model"))
     assert doctor.conclusion(found("python")).startswith("Not ready to measure: ")
 
 

@@ -60,3 +60,14 @@ def test_options_that_change_nothing_leave_the_workload_as_it_is() -> None:
     plain = load(path).workload.to_plain()
     assert plain == load(path, Changes(scale=1)).workload.to_plain()
     assert plain != load(path, Changes(scale=2)).workload.to_plain()
+
+
+def test_a_server_has_a_name_or_stands_for_all() -> None:
+    assert server_urls(["http://h:1/v1?a=b"]) == {"": "http://h:1/v1?a=b"}
+    assert server_urls(["a=http://h:1", "b=http://h:2"]) == {"a": "http://h:1", "b": "http://h:2"}
+    for wrong in ("h:1", "=http://h:1", "a="):
+        with pytest.raises(UserError, match=f'found "{wrong}"$'):
+            server_urls([wrong])
+    for several in (["http://h:1", "http://h:2"], ["http://h:1", "a=http://h:2"]):
+        with pytest.raises(UserError, match="give it alone, or a name to each URL"):
+            server_urls(several)
