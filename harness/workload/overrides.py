@@ -177,8 +177,8 @@ def _without_url(
         urls = " ".join(f"--server {name}=URL" for name in skipped[least])
         raise UserError(
             f"--server: every candidate uses a server without a URL ({', '.join(every)}), where {model} is not. "
-            f"To measure all that one server can do: --server URL, without a name. Or name a URL for each, or for those "
-            f"of one candidate: {urls} --only {least}. To start them here on Ollama: "
+            f"To measure on one server: --server URL, without a name. Or name a URL for each, or for those of one "
+            f"candidate: {urls} --only {least}. To start them here on Ollama: "
             f"--engine ollama --model {model}, without --server"
         )
     return skipped

@@ -8,11 +8,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer.main
 
 from harness.app.options import Changes
 from harness.app.workload import load
 from harness.cli.app import command_line
+from harness.cli.options import server_urls
+from harness.errors import UserError
 
 CLI = Path(__file__).parents[2] / "harness" / "cli"
 SHARED = set(re.findall(r'"(--[a-z-]+)"', (CLI / "options.py").read_text(encoding="utf-8").split("# --- values")[0]))
