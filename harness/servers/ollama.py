@@ -100,7 +100,7 @@ def find_binary(name: str) -> str:
     binary = shutil.which("ollama")
     if binary is None:
         raise UserError(
-            f"{name}: no `ollama` on the PATH. To measure on a server that runs already: add --server URL. Else {INSTALL}"
+            f"{name}: no `ollama` on the PATH. To measure on a server that runs: add --server URL. Else {INSTALL}"
         )
     return binary
 
