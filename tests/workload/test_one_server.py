@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ compare:
 """
 
 
-def load(folder: Path, text: str, **more: object) -> Loaded:
+def load(folder: Path, text: str, **more: Any) -> Loaded:
     path = folder / "w.yaml"
     path.write_text(text, encoding="utf-8")
     return load_workload(path, Overrides(server_urls={EVERY: URL})._replace(**more))
@@ -102,7 +103,7 @@ def test_a_server_that_speaks_openai(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_refused(tmp_path: Path, change: dict[str, object], expected: str) -> None:
+def test_refused(tmp_path: Path, change: dict[str, Any], expected: str) -> None:
     text = str(change.pop("text", PIPELINES + SERVERS + COMPARE))
     with pytest.raises(UserError) as caught:
         load(tmp_path, text, **change)
