@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow fast bench gallery audit clean
+.PHONY: demo test slow fuzz fast bench gallery audit clean
 
 demo: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
@@ -24,6 +24,10 @@ test: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow --numprocesses 4
+
+# Random inputs for every reader: `make fuzz SECONDS=600 SEED=7`; what breaks one is saved below build/fuzz/.
+fuzz: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 # Compiles what simulates, in a copy, and puts it beside its files; SLOTWISE_INTERPRETED=1 runs the files. It needs a C
 # compiler, and a minute.

@@ -16,6 +16,7 @@ from harness.app.report import report
 from harness.report.drawing import drawn
 from harness.report.summary import read_analysis
 from harness.report.text import markdown
+from harness.units import count
 from harness.wording.figures import listed
 from harness.wording.learned import gain_text, growth_text, learned, rates_text
 
@@ -48,8 +49,8 @@ ORDER = (
 NOT_HERE = {
     "thinking-chat": "not measured here: no built-in model thinks. Predicted alone.",
     "rag": "not measured here: it needs an Ollama with an embedding model.",
-    "sub-agents": "not measured here yet.",
-    "two-handbooks": "not measured here yet.",
+    "sub-agents": "not measured here: each repeat of its five candidates takes minutes. Predicted alone.",
+    "two-handbooks": "not measured here yet: its pilot was disturbed by other programs. Predicted alone.",
 }
 
 
@@ -131,7 +132,7 @@ def _lines(
     yield "## Open one again"
     yield ""
     yield "    slotwise report reports/gallery/research-digest"
-    yield "    slotwise compare reports/gallery/supersteps reports/gallery/supersteps"
+    yield "    slotwise compare reports/gallery/research-digest RUN    # your own run of the same workload"
     yield ""
     yield "`report.html` of each is one file: download and open it. Calls are kept too, packed (`calls.jsonl.gz`)."
 
@@ -205,6 +206,8 @@ def _rates(out: Path, found: Mapping[str, Entry], elsewhere: Mapping[str, Sequen
         yield ""
         if here is not None:
             yield f"- {HERE.name}, measured: {markdown(growth_text(here))}"
+        elif name in found:
+            yield f"- {HERE.name}, measured: not known. The older run kept no records, and may have had another rate."
         for one in there:
             if one.growth is not None:
                 yield f"- {one.machine}, {_origin(one)}: {markdown(growth_text(one.growth))}"
@@ -253,13 +256,12 @@ def _often(found: Mapping[str, Entry], fixed: Mapping[str, Fixed]) -> Iterator[s
     yield "| workload | pilot | needed | fixed | candidates | measured |"
     yield "|---|---|---|---|---|---|"
     for name, one in fixed.items():
-        needed = "more than 1000" if one.needed is None else str(one.needed)
-        pilot = f"{one.pilot['date']}, {one.pilot['repeats']} repeats"
+        pilot = f"{one.pilot['date']}, {count(one.pilot['repeats'], 'repeat')}"
         entry = found.get(name)
         done = "–"
         if entry is not None and entry.analysis.candidates:
             done = f"{entry.analysis.candidates[0].repeats}, {entry.analysis.run.started_at[:10]}"
-        yield f"| {name} | {pilot} | {needed} | {one.repeats} | {', '.join(one.only) or 'all'} | {done} |"
+        yield f"| {name} | {pilot} | {one.needed_text} | {one.repeats} | {', '.join(one.only) or 'all'} | {done} |"
     yield ""
 
 

@@ -36,6 +36,14 @@ class Fixed(NamedTuple):
     needed: int | None  # repeats that would settle it in four cases of five; None: no number up to 1000 would
     pilot: Mapping[str, Any]  # when, where, how often, seconds a repeat, and the spread of each deciding difference
 
+    @property
+    def needed_text(self) -> str:
+        """Say how many repeats are needed; a pilot of one repeat, or without a difference, does not know it."""
+        if self.needed is not None:
+            return str(self.needed)
+        known = self.pilot["repeats"] > 1 and self.pilot["differences"]
+        return "more than 1000" if known else "not known"
+
 
 def fix(pilot: Analysis, growth: QueueGrowth | None = None) -> Fixed:
     """Say how a workload is to be measured, from its pilot."""
@@ -96,7 +104,7 @@ def _facts(analysis: Analysis, growth: QueueGrowth | None) -> dict[str, Any]:
         "differences": {
             f"{c.candidate} against {c.against}": {
                 "change_percent": round((c.ratio - 1) * 100, 1),
-                "spread_percent": round(sd * 100, 1),
+                "spread_percent": None if math.isinf(sd) else round(sd * 100, 1),  # None: one repeat has none
             }
             for c, sd in map(_spread, deciding(analysis, growth))
         },
@@ -115,7 +123,7 @@ def write_fixed(path: Path, fixed: Mapping[str, Fixed]) -> None:
         name: {
             "repeats": one.repeats,
             "only": list(one.only) or "all candidates",
-            "needed": one.needed if one.needed is not None else "more than 1000",
+            "needed": one.needed_text if one.needed is None else one.needed,
             "pilot": dict(one.pilot),
         }
         for name, one in fixed.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 __all__ = [
     "UNIT",
@@ -31,6 +32,7 @@ _SIZES_BYTES = {"mb": 10**6, "gb": 10**9, "tb": 10**12, "mib": 2**20, "gib": 2**
 
 # One slash is what becomes of a URL that somebody types where a path belongs.
 _CREDENTIALS = re.compile(r"(//|\w:/)[^/\s?#]*@")
+_LOOPBACK = re.compile(r"127(\.\d+){3}")
 _QUERY = re.compile(r"(https?://?[^\s?#]*)[?#]\S*")  # a key may stand there
 # What a server or a library may say back to us: a header with its value, a key by its name, a key by its shape.
 _NAMED = re.compile(
@@ -131,6 +133,15 @@ def read_server(text: str) -> tuple[str, str]:
 def safe_url(text: str) -> str:
     """Strip `user:password@`, query and fragment from every URL in a text: secrets belong in no record or message."""
     return _QUERY.sub(r"\1", _CREDENTIALS.sub(r"\1", text))
+
+
+def is_here(url: str) -> bool:
+    """Whether a URL leads to this machine, as far as its text tells."""
+    try:
+        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
+    except ValueError:
+        return False
+    return host in ("", "localhost", "::1", "0.0.0.0") or bool(_LOOPBACK.fullmatch(host))  # noqa: S104 - only compared
 
 
 def safe_text(text: str) -> str:

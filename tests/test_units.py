@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.units import count, percent, rate, safe_url, seconds, size
+from harness.units import count, is_here, percent, rate, safe_url, seconds, size
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,13 @@ def test_others() -> None:
 )
 def test_safe_url(url: str, shown: str) -> None:
     assert safe_url(url) == shown
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "http://localhost", "127.0.0.2:1", "http://[::1]:1", ""])
+def test_what_is_here(url: str) -> None:
+    assert is_here(url)
+
+
+@pytest.mark.parametrize("url", ["http://gpu:8000/v1", "https://127.example.com", "http://10.0.0.1", "http://[bad"])
+def test_what_is_elsewhere(url: str) -> None:
+    assert not is_here(url)

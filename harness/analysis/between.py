@@ -20,6 +20,7 @@ from harness.errors import UserError
 from harness.runs.changes import Changed, changes
 from harness.runs.model import NOTE_KINDS
 from harness.runs.older import summary_of_today
+from harness.workload.unfit import first_mistake
 
 __all__ = [
     "Between",
@@ -37,6 +38,7 @@ __all__ = [
     "WorkNotKnown",
     "compare_runs",
     "read_summary",
+    "verdict_of",
 ]
 
 # `not measured`: no trial of the candidate has finished in one of the runs.
@@ -115,7 +117,11 @@ class Summary(_Part):
 
 
 class BetweenRow(NamedTuple):
-    """One candidate on one path in both runs. `before_s` and `now_s` are geometric means over repeats."""
+    """One candidate on one path in both runs.
+
+    `before_s` and `now_s` are geometric means over the repeats that are compared: where repeats are paired and both
+    runs have some, over those that both have, so that `now_s` / `before_s` is the ratio.
+    """
 
     candidate: str
     path: Path
@@ -189,17 +195,21 @@ class Between(NamedTuple):
     rows: tuple[BetweenRow, ...]  # their intervals share the error
     verdict: RunVerdict
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Candidates that only the earlier run has."""
+        gone = (one for one in self.notices if isinstance(one, OnlyInOne) and one.run == "before")
+        return tuple(name for one in gone for name in one.candidates)
+
 
 def read_summary(plain: object, name: str) -> Summary:
     """Return what a comparison needs; UserError where `plain` is no summary."""
     try:
         return Summary.model_validate(summary_of_today(plain))
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
+        said = first_mistake(error)
         raise UserError(
-            f"{name}: expected a summary.json that Slotwise wrote (summary_version 1 or 2); {where}: "
-            f"{problem['msg'].lower()}"
+            f"{name}: expected a summary.json that Slotwise wrote (summary_version 1 or 2); {said}"
         ) from None
 
 
@@ -242,7 +252,7 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
         notices=tuple(notices),
         changed=tuple(_changed(before, now, both, alike)),
         rows=rows,
-        verdict=_verdict(rows),
+        verdict=verdict_of(rows),
     )
 
 
@@ -253,9 +263,12 @@ def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> l
         parts = dict.fromkeys((*before.run.work, *now.run.work))
         differ = [part for part in parts if before.run.work.get(part) != now.run.work.get(part)]
         if differ:
+            which = " and ".join(differ)
             raise UserError(
                 f"{names[0]} and {names[1]} cannot be compared: they did not do the same work. "
-                f'"{before.run.workload}" there and "{now.run.workload}" here differ in their {" and ".join(differ)}.'
+                f'"{before.run.workload}" there and "{now.run.workload}" here differ in their {which}. '
+                f"A baseline holds for one version of the {which}: make a new one, or judge this run by a limit, where "
+                f"it is measured, simulated or reported: --fail-on '{_example(now)}.p95_s<2'"
             )
     elif before.run.workload != now.run.workload:
         raise UserError(
@@ -316,7 +329,9 @@ def _row(
         verdict = "one repeat"
     else:
         verdict = _SAID[found.relation]
-    return BetweenRow(old.name, path, _mean(was), _mean(is_), found, verdict, *failed)
+    common = was.keys() & is_.keys() if paired else frozenset[int]()
+    before_s, now_s = (_mean({n: side[n] for n in common or side}) for side in (was, is_))
+    return BetweenRow(old.name, path, before_s, now_s, found, verdict, *failed)
 
 
 _SAID: Mapping[str, RowVerdict] = {
@@ -343,7 +358,8 @@ def _mean(values: Mapping[int, float]) -> float | None:
     return math.exp(math.fsum(map(math.log, values.values())) / len(values)) if values else None
 
 
-def _verdict(rows: Sequence[BetweenRow]) -> RunVerdict:
+def verdict_of(rows: Sequence[BetweenRow]) -> RunVerdict:
+    """Return the verdict on rows of one comparison, or of several."""
     found = {row.verdict for row in rows}
     worse, better = found & {"slower", "now fails"}, found & {"faster", "now works"}
     if worse:
@@ -370,6 +386,12 @@ def _changed(before: Summary, now: Summary, both: Sequence[str], alike: bool) ->
     for name in both:
         if uses[0][name] != uses[1][name]:
             yield UsesChanged(name, uses[0][name], uses[1][name])
+
+
+def _example(run: Summary) -> str:
+    """Return a pipeline of a run, for an example: an interactive one where there is one."""
+    pipelines = [pipeline for candidate in run.candidates for pipeline in candidate.pipelines]
+    return next((one.pipeline for one in pipelines if one.path == "interactive"), "chat")
 
 
 def _names(run: Summary) -> str:

@@ -6,6 +6,7 @@ demanded to be long, nor a throughput to be low: such an expression is refused b
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -13,10 +14,10 @@ from statistics import median
 from typing import Literal, NamedTuple
 
 from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
-from harness.analysis.statistics import Estimate
+from harness.analysis.statistics import P95_NEEDS, Estimate
 from harness.errors import UserError, did_you_mean
 
-__all__ = ["FIGURES", "Demand", "Judgement", "check_demand", "judge", "read_demand"]
+__all__ = ["FIGURES", "Demand", "Judgement", "check_demand", "check_jobs", "judge", "read_demand", "repeats_for_p95"]
 
 _NAME = "[A-Za-z][A-Za-z0-9_-]{0,62}"
 _FORM = re.compile(
@@ -99,6 +100,7 @@ class Judgement(NamedTuple):
     holds: bool
     why: Literal["", "no choice", "no repeat", "few values", "not known"] = ""  # there is no figure
     values: int = 0  # jobs that ended well
+    repeats: int = 0  # complete ones
 
 
 def read_demand(text: str) -> Demand | None:
@@ -151,6 +153,27 @@ def check_demand(demand: Demand, candidates: Collection[str], pipelines: Collect
             )
 
 
+def repeats_for_p95(jobs: int, repeats: int) -> int:
+    """Return how many repeats have as many jobs as a 95th percentile needs, where `repeats` have `jobs`."""
+    return math.ceil(P95_NEEDS * repeats / jobs)
+
+
+def check_jobs(demand: Demand, jobs: Mapping[str, int | None], repeats: int) -> None:
+    """Raise UserError where a run cannot have the jobs that a demand needs.
+
+    Args:
+        demand: of names that there are.
+        jobs: by pipeline, at most so many in a repeat; None: nobody knows yet.
+        repeats: of the run.
+    """
+    each = jobs.get(demand.pipeline or "")
+    if demand.figure == "p95_s" and each and each * repeats < P95_NEEDS:
+        raise UserError(
+            f"--fail-on {demand.text}: {demand.name} needs {P95_NEEDS} jobs, this run has {each * repeats}: use "
+            f"--repeats {repeats_for_p95(each, 1)}"
+        )
+
+
 def judge(demand: Demand, analysis: Analysis) -> Judgement:
     """Hold a demand against a run, by its estimates as a reader sees them; UserError where a name is unknown."""
     check_demand(demand, analysis.by_name, [p.pipeline for p in analysis.candidates[0].pipelines])
@@ -164,5 +187,5 @@ def judge(demand: Demand, analysis: Analysis) -> Judgement:
     found = demand.measure.value(candidate, pipeline)
     if found is None:
         why: Literal["few values", "not known"] = "few values" if demand.figure == "p95_s" else "not known"
-        return Judgement(demand, name, None, False, why, pipeline.values)
+        return Judgement(demand, name, None, False, why, pipeline.values, candidate.repeats)
     return Judgement(demand, name, found, _HOLDS[demand.sign](found, demand.limit), values=pipeline.values)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import fmean, median
 from typing import NamedTuple
 
+from harness.analysis.statistics import EQUIVALENCE
 from harness.analysis.throughput import output_tokens
 from harness.analysis.timesplit import split_call
 from harness.core.records import CallRecord, Origin, Reply
@@ -17,6 +18,8 @@ from harness.runs.model import Baseline, Run
 __all__ = [
     "Level",
     "Levels",
+    "began_together",
+    "counted_surely",
     "effective_slots",
     "level_of",
     "levels_of",
@@ -26,6 +29,7 @@ __all__ = [
 ]
 
 _TRIM = 0.25  # of each end of an interval
+_NO_START = (0.5, 0.8)  # of what a call takes, after the first began: in waves none begins then
 _FEWEST_LEVELS = 3
 
 
@@ -53,6 +57,16 @@ class Levels(NamedTuple):
     cpu_share: float = 0.0  # of its model, which did not fit onto the accelerator
     others: bool = False  # others used it meanwhile, as far as calls waited for them
     slots_at_least: bool = False  # there may be more than were found
+    kind: str = ""  # that it is started as
+    url: str = ""  # where it runs already, without credentials; "": it was started for this
+
+    @property
+    def rises(self) -> bool:
+        """Whether the most calls at once that were tried reach most, and the server has room for more of them."""
+        most = max(row.aggregate_tokens_per_s for row in self.rows)
+        before = max((row.aggregate_tokens_per_s for row in self.rows[:-1]), default=math.inf)
+        room = self.slots_found is None or self.slots_at_least or self.slots_found > self.rows[-1].concurrent
+        return room and before * EQUIVALENCE < most
 
 
 def effective_slots(calls: Sequence[CallRecord]) -> int:
@@ -65,12 +79,8 @@ def effective_slots(calls: Sequence[CallRecord]) -> int:
     more. Send more calls than slots, all at once, or the answer is a lower bound.
     """
     changes: list[tuple[float, int]] = []
-    for call in calls:
-        reply = call.reply
-        held_s = _held_s(reply)
-        if call.outcome != "ok" or reply.end_s is None or held_s is None:
-            continue
-        changes += [(reply.end_s - held_s * (1 - _TRIM), 1), (reply.end_s - held_s * _TRIM, -1)]
+    for end_s, held_s in _held(calls):
+        changes += [(end_s - held_s * (1 - _TRIM), 1), (end_s - held_s * _TRIM, -1)]
     most = now = 0
     for _, step in sorted(changes):  # an end sorts before a start at the same instant
         now += step
@@ -89,6 +99,39 @@ def sent_together(calls: Sequence[CallRecord]) -> bool:
         return True
     sent = [sent_s for sent_s, _ in spans]
     return max(sent) - min(sent) <= min(end_s - sent_s for sent_s, end_s in spans) / 2
+
+
+def began_together(calls: Sequence[CallRecord]) -> bool:
+    """Whether calls began to generate in waves: at once, and more of them only as the first ended.
+
+    A server with fewer slots than calls takes them in waves. Where this machine, or what lies between, hands calls on
+    slowly, they begin one by one over longer than one of them takes, and fewer overlap than the server would let.
+    Then some begin while the first is in the second half of its time, where no slot becomes free.
+    """
+    held = [(end_s - held_s, held_s) for end_s, held_s in _held(calls)]
+    if not held:
+        return True
+    first_s, usual_s = min(start_s for start_s, _ in held), median(held_s for _, held_s in held)
+    low_s, high_s = (first_s + usual_s * share for share in _NO_START)
+    return not any(low_s < start_s < high_s for start_s, _ in held)
+
+
+def counted_surely(bursts: Sequence[Sequence[CallRecord]], found: int) -> bool:
+    """Whether bursts show that a server has `found` slots and no more, where more calls than that were sent.
+
+    They do where most of them found so many, and their calls were sent, and began, close enough to each other.
+    """
+    agree = [calls for calls in bursts if effective_slots(calls) == found]
+    close = all(map(sent_together, bursts)) and all(map(began_together, agree))
+    return close and 2 * len(agree) > len(bursts)
+
+
+def _held(calls: Sequence[CallRecord]) -> Iterator[tuple[float, float]]:
+    """Yield when each call that ended well ended, with how long it held its slot."""
+    for call in calls:
+        held_s = _held_s(call.reply)
+        if call.outcome == "ok" and call.reply.end_s is not None and held_s is not None:
+            yield call.reply.end_s, held_s
 
 
 def _held_s(reply: Reply) -> float | None:

@@ -18,7 +18,7 @@ from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
-from harness.analysis.uses import accelerator_used, agents_used, threads_used
+from harness.analysis.uses import accelerator_used, address_used, agents_used, threads_used
 from harness.core.device import share_on_cpu
 from harness.core.levers import unusual
 from harness.core.plan import Pool, ServerQueue
@@ -391,6 +391,8 @@ def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[Ser
             cpu_share=share_on_cpu(details),
             embeds=tuple(sorted({call.model for call in calls if call.embeds and call.server == queue.server})),
             agents=agents_used(run, known, calls) if known else (),
+            slots_at_least=bool(known and known.slots_at_least),
+            **address_used(run, known),
         )
         uses.append(policies_of(use, queue))
     return tuple(uses)

@@ -121,6 +121,15 @@ class ServerUse(NamedTuple):
     cpu_share: float = 0.0  # of its model, which did not fit onto that
     embeds: tuple[str, ...] = ()  # the models that texts were embedded with there
     agents: tuple[AgentUse, ...] = ()  # whose calls ask for a context, a keep-alive or thinking
+    slots_at_least: bool = False  # it may have more
+    model: str = ""  # that calls ask for, as the server names it; "": what is deployed names it otherwise
+    url: str = ""  # where it runs already, without credentials; "": it was started for this
+    key_variable: str = ""  # the environment variable that has its API key; "": it takes none
+
+    @property
+    def limits_calls(self) -> bool:
+        """Whether its slots hold calls back, or would if more were sent; else nothing of it needs to change."""
+        return not self.slots_at_least and (self.limit is None or self.limit >= self.slots)
 
 
 class PoolUse(NamedTuple):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 from harness.analysis.model import AgentUse
 from harness.core.device import on_accelerator, share_on_cpu
 from harness.core.records import CallRecord
 from harness.runs.model import Run, ServerFacts
 from harness.workload.dependencies import agents_of
-from harness.workload.schema import AgentSpec, same_model
+from harness.workload.schema import KINDS, AgentSpec, same_model
 
-__all__ = ["accelerator_used", "agents_used", "threads_used"]
+__all__ = ["accelerator_used", "address_used", "agents_used", "threads_used"]
 
 
 def threads_used(run: Run, details: Mapping[str, str | int | float]) -> int | None:
@@ -24,6 +25,31 @@ def threads_used(run: Run, details: Mapping[str, str | int | float]) -> int | No
     if threads <= 0 or on_accelerator(details):
         return None
     return threads if not isinstance(cores, int) or threads < cores else None
+
+
+class Address(TypedDict):
+    """How a program reaches a server, as `ServerUse` has it."""
+
+    model: str
+    url: str
+    key_variable: str
+
+
+def address_used(run: Run, server: ServerFacts | None) -> Address:
+    """Return the model that calls to a server ask for, its URL where it runs already, and where its API key is.
+
+    A model of our own engine, or of a file, has another name where it is deployed.
+    """
+    kind = KINDS.get(server.kind) if server else None
+    if server is None or kind is None:
+        return Address(model="", url="", key_variable="")
+    spec = run.workload.servers.get(server.name)
+    named = (kind.loads_by_name or kind.openai_client) and not server.model.lower().endswith(".gguf")
+    return Address(
+        model=server.model if named else "",
+        url=server.url if spec is not None and spec.running else "",
+        key_variable=getattr(spec, "api_key_env", None) or "",
+    )
 
 
 def accelerator_used(run: Run, details: Mapping[str, str | int | float]) -> str:

@@ -10,7 +10,7 @@ from harness.app.loops import finished
 from harness.app.machine import others_busy
 from harness.app.options import CalibrateOptions
 from harness.app.servers import server_named
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError
 from harness.measure import calibrate as measuring
 from harness.measure.burst_design import EFFORTS
 from harness.measure.calibrate import ToCalibrate
@@ -20,7 +20,7 @@ from harness.profiles.schema import Profile
 from harness.report.text import plain
 from harness.servers.machine import cores
 from harness.units import safe_url
-from harness.workload.schema import ENGINES
+from harness.workload.schema import ENGINES, kind_hint
 
 __all__ = ["Calibrated", "calibrate", "check_profile_name", "check_writable", "to_calibrate", "write_profile"]
 
@@ -101,7 +101,7 @@ def to_calibrate(
         kind, colon, number = server.partition(":")
         if kind in ENGINES and colon:
             raise UserError(f'expected {kind} alone, found "{server}"; do: slotwise calibrate {kind} --slots {number}')
-        raise UserError(f'expected {", ".join(ENGINES)} or a URL, found "{server}"{did_you_mean(server, ENGINES)}')
+        raise UserError(f'expected {", ".join(ENGINES)} or a URL, found "{server}"{kind_hint(server)}')
     counts = sorted(set(DEFAULT_SLOTS if slots is None else slots))
     if not counts or counts[0] < 1 or counts[-1] > MOST_SLOTS:
         found = ",".join(map(str, slots or ()))

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 
 __all__ = ["Finding", "able", "conclusion", "examine"]
 
+# Where vLLM and llama-server listen unless they are told otherwise, and how long it is looked for one.
+OPENAI_HERE = ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8080/v1")
+QUICK_S = 0.5
+
 
 class Finding(NamedTuple):
     """One line of the answer."""
@@ -22,17 +26,31 @@ class Finding(NamedTuple):
 def conclusion(findings: Sequence[Finding]) -> str:
     """Say in one sentence whether workloads can be run here, and how."""
     there = {finding.what: finding for finding in reversed(findings) if finding.state == "ok"}
+    if "server" in there:
+        return _with_server(there["server"])
     if "engine" in there:
         model = "" if "model" in there else "; the first run fetches its model"
         return f"Ready: slotwise run FILE measures with the embedded engine{model}."
     if "ollama" in there:
         return "Ready with Ollama: slotwise run FILE --engine ollama --model NAME."
-    if "server" in there:
-        return "Ready with a running server: slotwise run FILE --server URL --model NAME."
     return (
         "Not ready to measure: there is no engine, no Ollama and no server. pip install 'slotwise[local]' brings an "
         "engine; slotwise check and slotwise simulate work without."
     )
+
+
+def _with_server(server: Finding) -> str:
+    """Say how workloads are run on a server that answers."""
+    from urllib.parse import urlsplit
+
+    from harness.units import is_here
+
+    url = str(server.data.get("url") or "URL")
+    address = urlsplit(url).netloc
+    address = f":{address.rpartition(':')[2]}" if address and is_here(url) else address
+    at = f" at {address}" if address else ""
+    model = " --model NAME" if len(server.data.get("models", ())) > 1 else ""
+    return f"Your server{at}: slotwise run FILE --server {url}{model}"
 
 
 def able(findings: Sequence[Finding]) -> bool:
@@ -144,7 +162,7 @@ def _ollama() -> Finding:
 
 
 def _servers() -> list[Finding]:
-    """Ask the servers that could be running: the everyday Ollama and our own `slotwise serve`."""
+    """Ask the servers that could be running: the everyday Ollama, our own `slotwise serve`, vLLM and llama-server."""
     from harness.errors import UserError
     from harness.servers.ollama_api import normal_url
 
@@ -155,8 +173,20 @@ def _servers() -> list[Finding]:
     everyday = everyday.replace("//0.0.0.0:", "//127.0.0.1:")
     own = "http://127.0.0.1:11435"
     found = [_server(url) for url in dict.fromkeys((everyday, own))]
+    found += [_named(url) for url in OPENAI_HERE if _lists_models(url)]
     there = [finding for finding in found if finding.state == "ok"] or found[:1]
     return [*there, *(layers for finding in there if (layers := _layers(finding)) is not None)]
+
+
+def _lists_models(url: str) -> bool:
+    """Whether something at a URL answers at once as OpenAI's API does."""
+    import httpx
+
+    try:
+        told = httpx.get(f"{url}/models", timeout=QUICK_S, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return isinstance(told, dict) and bool(told.get("data"))
 
 
 def _accelerators() -> Finding:

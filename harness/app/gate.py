@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from harness.analysis.demands import Demand
     from harness.analysis.model import Analysis
     from harness.report.junit import Case
+    from harness.workload.load import Loaded
 
 __all__ = [
     "FailOn",
     "FailOnRegression",
     "comparison_cases",
+    "keep_error",
     "keep_junit",
+    "open_goals",
     "read_fail_on",
     "read_regression",
     "run_cases",
@@ -39,19 +42,29 @@ class FailOn(NamedTuple):
     kinds: tuple[Literal["goals", "failures"], ...] = ()
     demands: tuple[Demand, ...] = ()
 
-    def check(self, candidates: Sequence[str], pipelines: Sequence[str]) -> None:
-        """Raise UserError where a demand names something that is not there: before anything is measured."""
-        from harness.analysis.demands import check_demand
+    def check(self, loaded: Loaded, repeats: int | None) -> None:
+        """Raise UserError where a demand cannot be judged, before anything is measured.
 
+        It names something that is not there, or needs more jobs than the workload has in so many repeats; None: nobody
+        knows how many there will be.
+        """
+        if not self.demands:
+            return
+        from harness.analysis.demands import check_demand, check_jobs
+
+        jobs = {pipeline.name: pipeline.jobs for pipeline in loaded.pipelines}
         for demand in self.demands:
-            check_demand(demand, candidates, pipelines)
+            check_demand(demand, [plan.name for plan in loaded.plans], list(jobs))
+            if repeats is not None:
+                check_jobs(demand, jobs, repeats)
 
 
 class FailOnRegression(NamedTuple):
     """What makes a build fail that compares runs."""
 
-    asked: bool = False
+    asked: bool = False  # a regression does
     size: float = 0.0  # a regression of less than this does not count: 0.1 is 10 %
+    unresolved: bool = False  # what is not decided does, and a candidate that is missing now
 
 
 def read_fail_on(texts: Sequence[str]) -> FailOn:
@@ -82,17 +95,29 @@ def read_fail_on(texts: Sequence[str]) -> FailOn:
 
 
 def read_regression(texts: Sequence[str]) -> FailOnRegression:
-    """Read what `slotwise compare --fail-on` has: "regression", or "regression=10%"; UserError where it is neither."""
-    sizes = []
-    for text in texts:
-        match = _REGRESSION.fullmatch(text.strip())
-        if match is None:
-            raise UserError(
-                f'--fail-on: expected regression or a size such as regression=10%, found "{text}"'
-                f"{did_you_mean(text, ('regression',))}"
+    """Read what `slotwise compare --fail-on` has; UserError where it is none.
+
+    "regression", one with a size ("regression=10%"), or "unresolved".
+    """
+    sizes, unresolved = [], False
+    for text in (text.strip() for text in texts):
+        match = _REGRESSION.fullmatch(text)
+        if text == "unresolved":
+            unresolved = True
+        elif match is None:
+            hint = (
+                f'; did you mean "{text}%"?'
+                if _REGRESSION.fullmatch(f"{text}%")
+                else "; a limit goes with run, simulate, score and report"
+                if re.search("[<>]", text)
+                else did_you_mean(text, ("regression", "unresolved"))
             )
-        sizes.append(float(match[1] or 0) / 100)
-    return FailOnRegression(bool(sizes), min(sizes, default=0.0))
+            raise UserError(
+                f'--fail-on: expected regression or a size such as regression=10%, or unresolved, found "{text}"{hint}'
+            )
+        else:
+            sizes.append(float(match[1] or 0) / 100)
+    return FailOnRegression(bool(sizes), min(sizes, default=0.0), unresolved)
 
 
 def run_cases(analysis: Analysis, wanted: FailOn) -> list[Case]:
@@ -103,13 +128,19 @@ def run_cases(analysis: Analysis, wanted: FailOn) -> list[Case]:
     """
     from harness.analysis.demands import judge
     from harness.report.junit import Case
-    from harness.wording.demands import demand_text
+    from harness.wording.demands import demand_line, demand_text
 
     asks = bool(wanted.kinds or wanted.demands)
     if asks and not any(candidate.repeats for candidate in analysis.candidates):
         raise UserError("--fail-on: no trial has finished, so nothing was measured")
     cases = [
-        Case("demands", demand.text, asked=True, failure="" if found.holds else demand_text(found))
+        Case(
+            "demands",
+            f"{found.candidate}:{demand.text}" if found.candidate and demand.candidate is None else demand.text,
+            asked=True,
+            failure="" if found.holds else demand_text(found),
+            said=demand_line(found),
+        )
         for demand in wanted.demands
         for found in [judge(demand, analysis)]
     ]
@@ -140,8 +171,8 @@ def _goals(analysis: Analysis, *, asked: bool) -> Iterator[Case]:
     chosen = [one for one in analysis.candidates if analysis.choice.candidate in (None, one.name)]
     every = all(any(goal.state == "missed" for p in one.pipelines for goal in p.goals) for one in chosen)
     for one in chosen:
-        for goal in (goal for pipeline in one.pipelines for goal in pipeline.goals):
-            text = goal_text(one.name, goal)
+        for goal, jobs in ((goal, pipeline.values) for pipeline in one.pipelines for goal in pipeline.goals):
+            text = goal_text(one.name, goal, jobs)
             yield Case(
                 "goals",
                 f"{one.name}: {goal.pipeline}.{goal.goal} at most {goal.wanted_s:g} s",
@@ -151,9 +182,23 @@ def _goals(analysis: Analysis, *, asked: bool) -> Iterator[Case]:
             )
 
 
+def open_goals(analysis: Analysis, wanted: FailOn) -> str:
+    """Say how many goals were not judged, where goals can fail a build and one of the recommended candidate was not."""
+    from harness.wording.demands import goals_text
+
+    if "goals" not in wanted.kinds:
+        return ""
+    chosen = [one for one in analysis.candidates if analysis.choice.candidate in (None, one.name)]
+    return goals_text([(goal, p.values) for one in chosen for p in one.pipelines for goal in p.goals])
+
+
 def comparison_cases(found: Sequence[Between], wanted: FailOnRegression) -> list[Case]:
-    """Return every candidate on every path of every comparison; a regression that is large enough is a failure."""
+    """Return every candidate on every path of every comparison, and those that are missing now.
+
+    A regression that is large enough is a failure. What is not decided is one where it can fail a build, else skipped.
+    """
     from harness.report.junit import Case
+    from harness.wording.comparisons import UNKNOWN, undecided_text
 
     cases = []
     for one in found:
@@ -161,14 +206,26 @@ def comparison_cases(found: Sequence[Between], wanted: FailOnRegression) -> list
             worse = row.verdict == "now fails" or (
                 row.verdict == "slower" and row.comparison is not None and row.comparison.ratio - 1 >= wanted.size
             )
-            unknown = row.verdict in ("not measured", "no data", "one repeat")
+            unknown = row.verdict in ("not resolvable", *UNKNOWN)
+            said = f"not decided: {row.candidate} ({row.path}) {undecided_text(row)}" if unknown else ""
             cases.append(
                 Case(
                     f"{one.now} against {one.before}",
                     f"{row.candidate} ({row.path})",
-                    asked=wanted.asked,
-                    failure=_regression(row, wanted.size) if worse else "",
-                    skipped=row.verdict if unknown else "",
+                    asked=wanted.unresolved if unknown else wanted.asked,
+                    failure=_regression(row, wanted.size) if worse else said if wanted.unresolved else "",
+                    skipped=said,
+                )
+            )
+        for name in one.missing:
+            said = f"not decided: {name} is missing in {one.now}, and {one.before} has it"
+            cases.append(
+                Case(
+                    f"{one.now} against {one.before}",
+                    name,
+                    asked=wanted.unresolved,
+                    failure=said if wanted.unresolved else "",
+                    skipped=said,
                 )
             )
     return cases
@@ -196,3 +253,13 @@ def keep_junit(path: Path, name: str, cases: Sequence[Case]) -> None:
         path.write_text(junit_text(name, cases), encoding="utf-8")
     except OSError as error:
         raise UserError(f"--junit {path}: cannot be written: {error.strerror or error}") from None
+
+
+def keep_error(path: Path, command: str, error: str) -> None:
+    """Write why a command ended without an answer as JUnit XML; where that is not possible, nothing is written."""
+    from harness.report.junit import Case
+
+    try:
+        keep_junit(path, command, [Case("slotwise", f"slotwise {command}", asked=True, error=error)])
+    except UserError:  # the command's own error is the one to show
+        return

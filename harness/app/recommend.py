@@ -56,7 +56,14 @@ from harness.units import seconds
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
 
-__all__ = ["Found", "confirm", "keep_recommendation", "recommend"]
+__all__ = ["Found", "SearchEnd", "confirm", "keep_recommendation", "recommend", "searched"]
+
+
+class SearchEnd(NamedTuple):
+    """What a search found, and the memory that there is: what a measurement of its best needs."""
+
+    found: Recommended
+    memory: MemoryNeed
 
 
 class Found(NamedTuple):
@@ -84,6 +91,19 @@ def recommend(
             none is to be made, or nothing can be tried.
         ServerFailure: a profile could not be made, or processes of the search were lost.
         KeyboardInterrupt: before anything was known.
+    """
+    found, memory = searched(file, options, progress)
+    if not options.measure or found.recommendation.interrupted:
+        return Found(found.recommendation, found.run, options.command)
+    measured = RunOptions(changes=options.changes, out=options.out, command=options.command)
+    return Found(confirm(found, memory, options.budget_s, measured, progress), found.run, options.command)
+
+
+def searched(file: Path | Written, options: RecommendOptions, progress: Progress = SILENT) -> SearchEnd:
+    """Search as `recommend` does, and measure nothing: `confirm` can go on from there.
+
+    Raises:
+        WorkloadError, PolicyError, UserError, ServerFailure, KeyboardInterrupt: as `recommend`.
     """
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
     check_assumed(given)
@@ -113,10 +133,7 @@ def recommend(
     if loaded.questions:
         lines = tuple(question.line for question in loaded.questions)
         found = found._replace(recommendation=_noted(found.recommendation, OpenInFile(loaded.path.name, lines)))
-    if not options.measure or found.recommendation.interrupted:
-        return Found(found.recommendation, found.run, options.command)
-    measured = RunOptions(changes=options.changes, out=options.out, command=options.command)
-    return Found(confirm(found, memory, options.budget_s, measured, progress), found.run, options.command)
+    return SearchEnd(found, memory)
 
 
 def keep_recommendation(found: Found, out: Path) -> Path:
@@ -217,13 +234,21 @@ def _workers(problem: Problem, options: RecommendOptions) -> Iterator[Evaluate]:
 
 
 def confirm(
-    found: Recommended, memory: MemoryNeed, budget_s: float, options: RunOptions, progress: Progress = SILENT
+    found: Recommended,
+    memory: MemoryNeed,
+    budget_s: float,
+    options: RunOptions,
+    progress: Progress = SILENT,
+    most: int | None = None,
 ) -> Recommendation:
-    """Measure the best few of a search within a budget; what cannot be measured stays a prediction, and says so."""
+    """Measure the best few of a search within a budget; what cannot be measured stays a prediction, and says so.
+
+    `most` is how many at most; left out: as many as the search thinks worth it.
+    """
     from harness.app.measuring import measure_into_folder  # langchain: half a second, only where something is measured
 
     recommendation = found.recommendation
-    names = within(found, contenders(found, memory), budget_s)
+    names = within(found, contenders(found, memory)[:most], budget_s)
     if len(names) < 2 or not recommendation.answer:
         return _noted(recommendation, NothingToCompare())
     needed_s = expected_s(found, names)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from harness.app.loops import finished
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError
 from harness.servers.running import server_at
 from harness.units import safe_url
-from harness.workload.schema import ENGINES, LlamaCppServer, ServerSpec
+from harness.workload.schema import ENGINES, LlamaCppServer, ServerSpec, kind_hint
 
 __all__ = ["DEFAULT_MODEL", "server_named"]
 
@@ -32,7 +32,7 @@ def server_named(text: str, model: str | None) -> tuple[str, ServerSpec]:
         meant = f'; did you mean "http://{rest}"?' if slots.isdigit() and ("." in kind or kind == "localhost") else ""
         raise UserError(f'expected a URL or KIND:SLOTS with 1 to 64 slots, such as llamacpp:4, found "{text}"{meant}')
     if kind not in ENGINES:
-        raise UserError(f'expected the kind {" or ".join(ENGINES)}, found "{kind}"{did_you_mean(kind, ENGINES)}')
+        raise UserError(f'expected the kind {" or ".join(ENGINES)}, found "{kind}"{kind_hint(kind)}')
     given = {} if model is None else {"model": model}
     if ENGINES[kind].model_fields["model"].is_required() and not given:
         raise UserError(f"{rest}: expected a model, found none; choose one with --model, such as --model llama3.2")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from harness.analysis.model import Settings
 from harness.app.figures import DesignOptions, simulated_design
 from harness.app.settings import chosen_candidate
 from harness.app.workload import Written
 from harness.deploy.kinds import SETTINGS
 from harness.deploy.settings import settings_for
 
-__all__ = ["CopiedText", "DesignReport", "DesignSettings", "design_report", "design_settings"]
+__all__ = ["CopiedText", "DesignReport", "DesignSettings", "copied_texts", "design_report", "design_settings"]
 
 
 class DesignReport(NamedTuple):
@@ -57,5 +58,11 @@ def design_settings(written: Written, options: DesignOptions, candidate: str) ->
     """
     analysis = simulated_design(written, options).analysis
     settings = settings_for(analysis.by_name[chosen_candidate(analysis, candidate)])
-    texts = (CopiedText(one.kind, SETTINGS[one.kind].title or one.kind, one.path, one.text) for one in settings.texts)
-    return DesignSettings(candidate, settings.remarks, tuple(texts))
+    return DesignSettings(candidate, settings.remarks, copied_texts(settings))
+
+
+def copied_texts(settings: Settings) -> tuple[CopiedText, ...]:
+    """Return the texts of settings, each with its title."""
+    return tuple(
+        CopiedText(one.kind, SETTINGS[one.kind].title or one.kind, one.path, one.text) for one in settings.texts
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +37,9 @@ class Simulated(NamedTuple):
     profiles: Profiles
 
 
-def simulate(file: Path | Written, options: SimulateOptions) -> Simulated:
+def simulate(
+    file: Path | Written, options: SimulateOptions, check: Callable[[Loaded], None] = lambda loaded: None
+) -> Simulated:
     """Predict every candidate of a workload, without running anything.
 
     A candidate that cannot be predicted is left out, and a note of the run says why.
@@ -45,6 +48,7 @@ def simulate(file: Path | Written, options: SimulateOptions) -> Simulated:
     Args:
         file: the workload.
         options: the profile of the machine, what is to be different in the workload, and how often it is simulated.
+        check: looks at the workload before anything is predicted, and may raise UserError.
 
     Raises:
         WorkloadError, PolicyError, UserError: the workload or the profile cannot be used as it was asked for, or no
@@ -55,6 +59,7 @@ def simulate(file: Path | Written, options: SimulateOptions) -> Simulated:
     if options.lengths is not None and options.changes.policies is None:  # those that the lengths were measured with
         policies = policies_again(options.lengths, read_head(options.lengths).policy_files)
     loaded = load(file, options.changes, policies=policies)
+    check(loaded)
     profiles = profiles_of(options.assumptions.profiles, loaded.path.parent, loaded)
     tokens_of = None if options.lengths is None else _measured(options.lengths, loaded)
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate

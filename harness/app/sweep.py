@@ -11,14 +11,14 @@ from harness.app.loops import finished, terminable
 from harness.app.machine import others_busy
 from harness.app.options import SweepOptions
 from harness.app.servers import DEFAULT_MODEL
-from harness.errors import ServerFailure, SlotwiseError, UserError, did_you_mean
+from harness.errors import ServerFailure, SlotwiseError, UserError
 from harness.measure.machine import machine_facts
 from harness.measure.progress import SILENT, Progress
 from harness.measure.sweep import ToSweep, check_memory, footprint_of, sweep_calls, sweep_slots
 from harness.servers.machine import memory
 from harness.servers.running import server_at
 from harness.units import safe_url
-from harness.workload.schema import ENGINES
+from harness.workload.schema import ENGINES, kind_hint
 
 __all__ = ["Swept", "sweep"]
 
@@ -73,7 +73,7 @@ def sweep(models: Sequence[str] = (), options: SweepOptions = SweepOptions(), pr
 def _tasks(models: Sequence[str], options: SweepOptions) -> list[ToSweep]:
     engine, server = options.engine, options.server
     if engine not in ENGINES:
-        raise UserError(f'--engine: expected {" or ".join(ENGINES)}, found "{engine}"{did_you_mean(engine, ENGINES)}')
+        raise UserError(f'--engine: expected {" or ".join(ENGINES)}, found "{engine}"{kind_hint(engine)}')
     if server is not None:
         if not server.startswith(("http://", "https://")):
             raise UserError(f'--server: expected a URL such as http://127.0.0.1:11434, found "{safe_url(server)}"')

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from harness.app.gate import read_regression
-from harness.cli.conclude import fails
-from harness.cli.options import Full, Junit, fail_on_option, json_option, typed
+from harness.cli.conclude import fails, says_why_to_junit
+from harness.cli.options import Full, Junit, Quiet, fail_on_option, json_option, typed
 
 __all__ = ["compare"]
 
 
+@says_why_to_junit
 def compare(
     runs: Annotated[
         list[Path],
@@ -26,7 +27,10 @@ def compare(
     ] = None,
     fail_on: Annotated[
         list[str] | None,
-        fail_on_option('Exit with 1 on a "regression", or on one of 10 % or more: "regression=10%".', metavar="WHAT"),
+        fail_on_option(
+            'Exit with 1 on a "regression", on one of 10 % or more: "regression=10%", or on "unresolved"; repeatable.',
+            metavar="WHAT",
+        ),
     ] = None,
     junit: Junit = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead.")] = False,
@@ -35,6 +39,7 @@ def compare(
         typer.Option(metavar="FILE", help="Also write an HTML page to this file; an older one is replaced."),
     ] = None,
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print JSON instead.")] = False,
 ) -> None:
     """Say what became faster or slower from one run to the next, per candidate and path, with intervals."""
@@ -45,7 +50,8 @@ def compare(
     compared = join(runs, baseline)
     if html is not None:  # written first: it also says why runs cannot be compared
         keep_page(compared, html, typed())
-        print(f"Page: {html}", file=sys.stderr)
+        if not quiet:
+            print(f"Page: {html}", file=sys.stderr)
     found = compared.found
     if as_json:
         import json

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from harness.app.gate import FailOn
 from harness.errors import SlotwiseError
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from harness.app.measuring import Measured
     from harness.report.junit import Case
 
-__all__ = ["INTERRUPTED", "HowShown", "conclude", "exit_code", "fails", "show"]
+__all__ = ["INTERRUPTED", "HowShown", "conclude", "exit_code", "fails", "says_why_to_junit", "show"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 INTERRUPTED = 130  # the exit code
 
@@ -27,6 +32,27 @@ class HowShown(NamedTuple):
     full: bool = False
     quiet: bool = False  # nothing but the answer
     junit: Path | None = None
+    bare: bool = False  # standard output has something else than an answer: settings, a path
+
+
+def says_why_to_junit(command: Callable[P, R]) -> Callable[P, R]:
+    """Have a command with `--junit` write its own error there too: a CI server shows it, and no older file."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except SlotwiseError as error:
+            junit = kwargs.get("junit")
+            if isinstance(junit, Path):
+                from harness.app.gate import keep_error
+                from harness.units import safe_text
+
+                # A server's words may be in it: no secrets.
+                keep_error(junit, command.__name__, safe_text(str(error)))
+            raise
+
+    return wrapped
 
 
 def conclude(measured: Measured, shown: HowShown, wanted: FailOn = FailOn()) -> int:  # noqa: B008 - a tuple
@@ -63,9 +89,17 @@ def exit_code(analysis: Analysis, shown: HowShown, wanted: FailOn) -> int:
     """Write JUnit where it was asked for, say why a build fails, and return the exit code."""
     if shown.junit is None and wanted == FailOn():
         return 0
-    from harness.app.gate import keep_junit, run_cases
+    from harness.app.gate import keep_junit, open_goals, run_cases
+    from harness.report.text import plain
 
     cases = run_cases(analysis, wanted)
+    judged = [case.said for case in cases if case.said]
+    if judged:
+        apart = shown.as_json or shown.bare  # what a program reads stays alone on standard output
+        lines = map(plain, judged if apart else ("", *judged))
+        print("\n".join(lines), file=sys.stderr if apart else sys.stdout)
+    if left_open := open_goals(analysis, wanted):
+        print(plain(f"slotwise: {left_open}"), file=sys.stderr)
     if shown.junit is not None:
         keep_junit(shown.junit, analysis.run.name, cases)
     return fails(cases)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.app.gate import read_fail_on
-from harness.cli.conclude import HowShown, exit_code
+from harness.cli.conclude import HowShown, exit_code, says_why_to_junit
 from harness.cli.options import FailOnRun, Full, Junit, json_option, settings_option
 from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
@@ -17,6 +17,7 @@ from harness.errors import UserError
 __all__ = ["report"]
 
 
+@says_why_to_junit
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that `slotwise run` wrote.", show_default=False)],
     fail_on: FailOnRun = None,
@@ -38,7 +39,7 @@ def report(
     """Render a run again: to the terminal, and report.html, report.md, summary.json and the charts in its folder."""
     if candidate is not None and settings is None:
         raise UserError("--candidate goes with --settings, such as --settings systemd")
-    wanted, shown = read_fail_on(fail_on or ()), HowShown(as_json=json, full=full, junit=junit)
+    wanted, shown = read_fail_on(fail_on or ()), HowShown(as_json=json, full=full, junit=junit, bare=html)
     import gc
 
     from harness.app.report import keep_report, kept_summary

@@ -10,7 +10,7 @@ import typer
 
 from harness.app.gate import FailOn, read_fail_on
 from harness.app.options import AT_MOST_S, Changes, ResumeOptions, RunOptions
-from harness.cli.conclude import HowShown, conclude
+from harness.cli.conclude import HowShown, conclude, says_why_to_junit
 from harness.cli.options import (
     Engine,
     FailOnRun,
@@ -35,6 +35,7 @@ from harness.errors import UserError
 __all__ = ["run"]
 
 
+@says_why_to_junit
 def run(
     file: Annotated[Path | None, typer.Argument(help="The workload, a YAML file.", show_default=False)] = None,
     out: Annotated[Path, out_option("Folder in which the run folder is made.", metavar="DIR")] = Path("reports"),
@@ -100,8 +101,8 @@ def run(
 
     # A mistake shows at once: langchain is not loaded yet.
     loaded = load(file, options.changes, repeats=repeats, warmup=warmup, asking=True)
-    wanted.check([plan.name for plan in loaded.plans], [pipeline.name for pipeline in loaded.pipelines])
     often = loaded.workload.measure
+    wanted.check(loaded, often.repeats if goes_on is None else None)
     warm_up = f"after {count(often.warmup, 'warm-up')}" if often.warmup else "without warm-up"
     repeats_text = count(often.repeats, "repeat")
     if goes_on is not None:

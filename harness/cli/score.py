@@ -11,7 +11,7 @@ import typer
 
 from harness.app.gate import read_fail_on
 from harness.app.options import Assumptions, Changes, ScoreOptions
-from harness.cli.conclude import HowShown, conclude, exit_code
+from harness.cli.conclude import HowShown, conclude, exit_code, says_why_to_junit
 from harness.cli.options import (
     PROFILES,
     Assume,
@@ -39,6 +39,7 @@ from harness.cli.options import (
 __all__ = ["score"]
 
 
+@says_why_to_junit
 def score(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
     profile: Annotated[list[str] | None, profile_option(PROFILES, metavar="[WHAT=]NAME", show_default=False)] = None,

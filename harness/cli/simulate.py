@@ -10,7 +10,7 @@ import typer
 
 from harness.app.gate import FailOn, read_fail_on
 from harness.app.options import Assumptions, Changes, SimulateOptions
-from harness.cli.conclude import HowShown, exit_code, show
+from harness.cli.conclude import HowShown, exit_code, says_why_to_junit, show
 from harness.cli.machines import compare_and_show, several_machines, with_devices
 from harness.cli.options import (
     PROFILES,
@@ -47,6 +47,7 @@ from harness.errors import UserError
 __all__ = ["simulate"]
 
 
+@says_why_to_junit
 def simulate(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
     profile: Annotated[list[str] | None, profile_option(PROFILES, metavar="[WHAT=]NAME", show_default=False)] = None,
@@ -79,7 +80,8 @@ def simulate(
     as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Predict every candidate of a workload on a profile, without running anything."""
-    wanted, shown = read_fail_on(fail_on or ()), HowShown(as_json=as_json, full=full, quiet=quiet, junit=junit)
+    wanted = read_fail_on(fail_on or ())
+    shown = HowShown(as_json=as_json, full=full, quiet=quiet, junit=junit, bare=settings is not None)
     profile, price = with_devices(profile, price, device, model, quant)
     options = SimulateOptions(
         changes=Changes(
@@ -114,7 +116,7 @@ def simulate(
 
     if settings is not None:
         check_kind(settings)
-    simulated = predict(file, options)
+    simulated = predict(file, options, lambda loaded: wanted.check(loaded, repeats))
     if settings is not None:
         print(settings_text(simulated.analysis, settings), end="")
     else:

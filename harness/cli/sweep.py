@@ -70,8 +70,10 @@ def sweep_and_show(
 
         from harness.app.machine import machine_here
         from harness.report.sweep import print_sweeps
+        from harness.units import is_here
 
-        print_sweeps(swept.sweeps, machine_here(), Console(highlight=False), full=full)
+        here = options.server is None or is_here(options.server)
+        print_sweeps(swept.sweeps, machine_here() if here else "", Console(highlight=False), full=full)
     if swept.failure is not None:
         raise swept.failure
     return INTERRUPTED if swept.interrupted else 0

@@ -31,13 +31,17 @@ def code_texts(library: str, deployment: Deployment) -> dict[str, str]:
     others = "".join(
         f"# {server.use.server} is no Ollama: call it with your client for {kind.engine_name}; the limit is the same.\n"
         for server in deployment.servers
-        if (kind := server.other_kind) is not None
+        if (kind := server.other_kind) is not None and not kind.openai_client
     )
     return {
         "": others
         + template.render(
             servers=deployment.servers,
             pool=deployment.pool,
+            model=deployment.model,
+            ollama=any(not server.openai for server in deployment.servers),
+            openai=any(server.openai for server in deployment.servers),
+            keys=any(server.openai and server.use.key_variable for server in deployment.servers),
             pool_agents=_once(use for server in deployment.servers for use in server.use.agents),
             ordered=any(server.ordered for server in deployment.servers),
             reserved=any(server.reserved for server in deployment.servers),
@@ -61,6 +65,7 @@ def _environment() -> Environment:
     environment.filters["calls"] = lambda number: count(number, "call")
     environment.filters["langchain"] = _langchain
     environment.filters["ollama"] = _ollama
+    environment.filters["openai"] = _openai
     environment.filters["name"] = json.dumps
     return environment
 
@@ -70,22 +75,29 @@ def _once(uses: Iterable[AgentUse]) -> tuple[AgentUse, ...]:
     return tuple({use.agent: use for use in uses}.values())
 
 
-def _langchain(use: AgentUse | None) -> str:
+def _langchain(use: AgentUse | None, model: str = "MODEL") -> str:
     """Write the arguments of a ChatOllama for the calls of an agent; None: of all others."""
-    return ", ".join((_model(use), *(f"{name}={_value(value)}" for name, value in _asked(use, "reasoning").items())))
+    asked = _asked(use, "reasoning").items()
+    return ", ".join((_model(use, model), *(f"{name}={_value(value)}" for name, value in asked)))
 
 
-def _ollama(use: AgentUse | None) -> str:
+def _ollama(use: AgentUse | None, model: str = "MODEL") -> str:
     """Write the same as arguments of `chat` of Ollama's own client."""
     asked = _asked(use, "think")
     options = {"num_ctx": asked.pop("num_ctx")} if "num_ctx" in asked else {}
-    return f"dict({', '.join((_model(use), *(f'{name}={_value(value)}' for name, value in asked.items())))}" + (
+    return f"dict({', '.join((_model(use, model), *(f'{name}={_value(value)}' for name, value in asked.items())))}" + (
         f", options={json.dumps(options)})" if options else ")"
     )
 
 
-def _model(use: AgentUse | None) -> str:
-    return f"model={json.dumps(use.model) if use is not None and use.model else 'MODEL'}"
+def _openai(use: AgentUse | None, model: str = "MODEL") -> str:
+    """Write what a client of OpenAI's API is told; its calls cannot ask for a context or a keep-alive."""
+    thinks = ', extra_body={"chat_template_kwargs": {"enable_thinking": True}}' if use is not None and use.think else ""
+    return _model(use, model) + thinks
+
+
+def _model(use: AgentUse | None, model: str) -> str:
+    return f"model={json.dumps(use.model) if use is not None and use.model else model}"
 
 
 def _asked(use: AgentUse | None, think: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ This, and what it needs, is light to import: the command line's help lists the k
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,7 @@ class DeployedServer(NamedTuple):
     identifier: str  # a part of Python names
     pipelines: str  # whose calls go there, comma-separated
     several: bool  # the candidate has others
+    model: str = "MODEL"  # that its calls ask for, as Python
 
     @property
     def other_kind(self) -> type[ServerBase] | None:
@@ -66,9 +68,20 @@ class DeployedServer(NamedTuple):
         return tuple(f"# {risk}" for risk in risks_said(self.use.levers))
 
     @property
+    def openai(self) -> bool:
+        """Whether a program calls it with a client of OpenAI's API."""
+        return (kind := self.other_kind) is not None and kind.openai_client
+
+    @property
     def url(self) -> str:
         """Where clients reach it."""
-        return f"http://127.0.0.1:{self.port}"
+        return self.use.url if self.openai and self.use.url else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def api_key(self) -> str:
+        """Its API key, as Python; a client of OpenAI's API wants one even where the server takes none."""
+        variable = self.use.key_variable
+        return f'os.environ.get({json.dumps(variable)}, "none")' if variable else '"none"'
 
     @property
     def note(self) -> str:
@@ -121,24 +134,31 @@ class Deployment(NamedTuple):
     servers: tuple[DeployedServer, ...]
     pool: PoolUse | None = None
 
+    @property
+    def model(self) -> str:
+        """What `MODEL` is; "" where no server tells."""
+        return next((server.use.model for server in self.servers if server.use.model), "")
+
 
 def deployment_of(candidate: CandidateSummary) -> Deployment:
     """Give each server of a candidate a port, from Ollama's own upwards, and find out whether they are one pool."""
     servers: list[DeployedServer] = []
+    model = next((use.model for use in candidate.servers if use.model), "")
     for number, use in enumerate(candidate.servers):
         identifier = use.server.replace("-", "_").lower()
         if any(server.identifier == identifier for server in servers):
             identifier += f"_{number}"
         sent = [s.pipeline for s in candidate.pipelines if use.server in s.servers]
         several = len(candidate.servers) > 1
-        servers.append(DeployedServer(use, FIRST_PORT + number, identifier, ", ".join(sent), several))
+        asked = json.dumps(use.model) if use.model not in ("", model) else "MODEL"
+        servers.append(DeployedServer(use, FIRST_PORT + number, identifier, ", ".join(sent), several, asked))
     return Deployment(tuple(servers), _pool(candidate, servers))
 
 
 def _pool(candidate: CandidateSummary, servers: Sequence[DeployedServer]) -> PoolUse | None:
     """Return how one of the servers is chosen, where every call may go to any of them; waves go to each by itself."""
     choices = {pool._replace(pipeline="") for pool in candidate.pools}
-    alike = len({(server.use.concurrency, server.use.scheduling) for server in servers}) == 1
+    alike = len({(server.use.concurrency, server.use.scheduling, server.openai) for server in servers}) == 1
     special = any(server.wave or server.reserved for server in servers)
     whole = (
         all(pool.code for pool in choices) and len(candidate.pools) == len(candidate.pipelines) and len(choices) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from harness.core.policies import STANDARD
 from harness.deploy.deployment import Deployment
 from harness.deploy.serve import serve_lines
@@ -32,7 +34,10 @@ def _lines(deployment: Deployment) -> list[str]:
     if reason:
         return [f"# no gateway does this by its options: {reason}"]
     use, concurrency = uses[0], STANDARD.concurrency[uses[0].concurrency]
-    words = ["slotwise serve", *(f"--upstream {server.url}" for server in servers)]
+    words = ["slotwise serve", *(f"--upstream {shlex.quote(server.url)}" for server in servers)]
+    if servers[0].openai:
+        words += [f"--model {shlex.quote(use.model)}"] * bool(use.model)
+        words += [f"--upstream-key-env {use.key_variable}"] * bool(use.key_variable)
     words += [f"--slots {each.slots}" for each in (uses[:1] if len({one.slots for one in uses}) == 1 else uses)]
     words.append(f"--concurrency {use.concurrency}")
     if "limit" in concurrency.settings and use.limit not in (None, use.slots):

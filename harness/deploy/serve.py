@@ -22,6 +22,9 @@ def serve_texts(deployment: Deployment) -> dict[str, str]:
 
 def _line(server: DeployedServer) -> str:
     if (kind := server.other_kind) is not None:
+        if not server.use.limits_calls:
+            at = f" at {server.use.url}" if server.use.url else ""
+            return f"# {server.use.server}: nothing is to change on the server{at}"
         how = kind.started_with.format(slots=server.use.slots, context=server.use.slots * server.use.context_to_set)
         if not server.use.context_to_set:
             how = how.replace(" --ctx-size 0", "")

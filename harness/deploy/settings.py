@@ -59,7 +59,8 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
         if use.need is not None
     ]
     remarks += [
-        f"{use.server} is no Ollama: settings with OLLAMA_ are not for it. Its slots are set by {use.slots_set_by}."
+        f"{use.server} is no Ollama: settings with OLLAMA_ are not for it."
+        + (f" Its slots are set by {use.slots_set_by}." if use.limits_calls else "")
         for use in candidate.servers
         if use.slots_set_by
     ]
@@ -152,7 +153,7 @@ def _placed(summary: PipelineSummary, servers: Sequence[DeployedServer]) -> str:
 
 
 def _ports(names: Sequence[str], servers: Sequence[DeployedServer]) -> str:
-    ports = {server.use.server: server.port for server in servers}
+    ports = {server.use.server: server.url if server.openai else f"port {server.port}" for server in servers}
     if any(name not in ports for name in names):
         return " + ".join(names)
-    return " and ".join(f"port {ports[name]}" + (f" ({name})" if len(names) > 1 else "") for name in names)
+    return " and ".join(ports[name] + (f" ({name})" if len(names) > 1 else "") for name in names)

@@ -63,9 +63,10 @@ def read_bench(path: Path) -> Bench:
             f"--bench {path}: expected what llama-bench (Markdown, CSV, JSON, JSON lines or SQL), llama-batched-bench "
             "(its table or JSON lines) or `slotwise probe --json` printed; found no speed of any of them"
         )
-    models = dict.fromkeys(name for row in rows if (name := str(row.get("model_type") or "")))
+    models = dict.fromkeys(name for row in rows if (name := " ".join(str(row.get("model_type") or "").split())))
     if len(models) > 1:
-        raise UserError(f"--bench {path}: expected one model, found {', '.join(models)}; keep the rows of one")
+        names = ", ".join(name[:40] for name in list(models)[:5])
+        raise UserError(f"--bench {path}: expected one model, found {names}; keep the rows of one")
     return Bench(given, next(iter(models), ""), *(_first(rows, key) for key in ("model_n_params", "model_size")))
 
 

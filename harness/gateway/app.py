@@ -22,6 +22,7 @@ from harness.gateway.reading import HELD, AskedFor, Tail, read_request, session_
 from harness.gateway.upstream import Headers, Upstream, UpstreamAnswer, UpstreamError, without
 from harness.servers.access import Access, preflight, shared
 from harness.servers.asgi import Caller, TooLarge, read_body
+from harness.servers.json_body import MOST_LEVELS
 from harness.units import safe_text
 
 __all__ = ["VIA_HEADER", "GatewayApp"]
@@ -29,6 +30,10 @@ __all__ = ["VIA_HEADER", "GatewayApp"]
 VIA_HEADER = b"x-slotwise-via"  # the gateways that a request has passed
 RETRY_AFTER_S = 1, 60  # the least and the most that is said
 BUSY = "server busy, please try again. maximum pending requests exceeded"  # Ollama's words
+UNREADABLE = (
+    "invalid request body; expected a JSON object in UTF-8, "
+    f"at most {MOST_LEVELS} levels deep, with numbers of at most 4,300 digits"
+)
 MOST_VIA_BYTES = 1024
 TRIES = 2
 
@@ -147,11 +152,12 @@ class GatewayApp:
         if data is None:
             return
         asked = read_request(request.path, data)
-        if asked is not None:
-            model = self._classes.model_of(asked.model)
-            if model != asked.model:
-                data = json.dumps({**asked.body, "model": model}).encode()
-        if asked is None or not asked.holds:
+        if asked is None:  # some servers read more than we do, and would answer it without a slot
+            raise _Refused(400, UNREADABLE)
+        model = self._classes.model_of(asked.model)
+        if model != asked.model:
+            data = json.dumps({**asked.body, "model": model}).encode()
+        if not asked.holds:
             await self._passed(request, data, send)
             return
         request = request._replace(onward=without(request.onward, [b"content-length"]))

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from harness.servers.json_body import too_deep
+
 __all__ = ["HELD", "AskedFor", "Tail", "read_request", "session_of"]
 
 SESSION_HEADER = b"x-slotwise-session"
@@ -33,16 +35,25 @@ class AskedFor(NamedTuple):
 
 
 def read_request(path: str, data: bytes) -> AskedFor | None:
-    """Read the body of a request; None where it is no JSON object, which the server refuses in its own words."""
+    """Read the body of a request; None where it is no JSON object, or none that can be read here.
+
+    Half of a surrogate pair and numbers of any size up to 4,300 digits are read; whether they mean something is for the
+    server to say.
+    """
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or too_deep(body):
         return None
     needed = {"/api/chat": "messages", "/api/generate": "prompt"}.get(path)
     model = body.get("model")
-    return AskedFor(body, model if isinstance(model, str) else "", needed is None or bool(body.get(needed)))
+    return AskedFor(body, model if isinstance(model, str) else "", needed is None or _says(body, needed))
+
+
+def _says(body: Mapping[str, Any], needed: str) -> bool:
+    """Tell whether something is said under a key; Ollama's reader takes capitals for the same key."""
+    return any(value for key, value in body.items() if key.casefold() == needed)
 
 
 def session_of(headers: Mapping[bytes, bytes], asked: AskedFor) -> int:

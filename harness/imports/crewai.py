@@ -129,10 +129,11 @@ def _table(path: Path) -> dict[str, dict[str, Any]]:
         raise UserError(f"{path}: expected YAML of at most 1 MiB in UTF-8, found something else")
     try:
         found = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # PyYAML's own int() and chr() too
         mark = getattr(error, "problem_mark", None)
         at = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else f"{path}"
-        raise UserError(f"{at}: expected YAML, found none ({getattr(error, 'problem', None) or error})") from None
+        said = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise UserError(f"{at}: expected YAML, found none ({said})") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: expected names with what they mean, found {type(found).__name__}")
     return {str(name): spec for name, spec in found.items() if isinstance(spec, dict)}

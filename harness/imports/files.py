@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def read_file(path: Path, found: SpansFound, unit: str = "") -> Iterator[Span | 
                     yield from _read(path, _Bounded(path, unpacked), found, unit)
             else:
                 yield from _read(path, _Bounded(path, raw), found, unit)
-    except (EOFError, gzip.BadGzipFile):
+    except (EOFError, gzip.BadGzipFile, zlib.error):
         raise UserError(f"{path}: expected a whole gzip file, found a damaged one; export the traces again") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None

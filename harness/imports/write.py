@@ -194,7 +194,7 @@ def write_balanced(draft: Draft, target: Path, *, force: bool = False) -> tuple[
         try:
             loaded = load_workload(folder / target.name)
         except WorkloadError as error:
-            found = str(error).replace(f"{folder}{os.sep}", "")
+            found = "; ".join(str(error).replace(f"{folder}{os.sep}", "").splitlines())
             raise UserError(
                 f"what was imported makes no workload that can be checked; nothing was written: {found}"
             ) from None

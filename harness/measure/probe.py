@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from harness.analysis.levels import Level, Levels, level_of, median_level, median_slots, sent_together
+from harness.analysis.levels import Level, Levels, counted_surely, level_of, median_level, median_slots
 from harness.analysis.others import waits_for_others
 from harness.analysis.slots_asked import MOST_COUNTED, CountedSlots
 from harness.core.arrival_processes import Listed
@@ -125,8 +125,9 @@ async def find_slots(
     """Return the number of calls that the server generates at the same time: the median over `rounds` bursts.
 
     More calls than slots are needed to see the limit: it starts at twice what was asked for and doubles as long as
-    every call of a burst overlapped. Calls that were sent so far apart that some could end before others began say too
-    little: then longer ones are sent, and where these are no better `say` is told that there are at least so many.
+    every call of a burst overlapped. Calls that were sent or began so far apart that some could end before others
+    began say too little, as do bursts that differ: then longer ones are sent, and where these are no better `say` is
+    told that there are at least so many.
     Where the server's times are missing or cannot be, `say` is told, and slots are counted by when tokens arrive.
 
     Raises:
@@ -142,15 +143,18 @@ async def find_slots(
             continue
         if not found:
             raise ServerFailure(unseen(endpoint.server.name, doubt_in(bursts)))
-        together = all(sent_together(calls) for calls in bursts)
-        if not together and tokens < LONGEST_PROBE * PROBE_TOKENS:
-            tokens *= LONGER
-        elif found < concurrent or concurrent >= MOST_COUNTED:
-            if not together:
-                say(at_least(endpoint.server.name, found))
-            return CountedSlots(found, at_least=not together or found >= MOST_COUNTED)
-        else:
+        if found >= MOST_COUNTED:
+            say(at_least(endpoint.server.name, found))
+            return CountedSlots(found, at_least=True)
+        if found >= concurrent:
             concurrent *= 2
+        elif counted_surely(bursts, found):
+            return CountedSlots(found)
+        elif tokens < LONGEST_PROBE * PROBE_TOKENS:
+            tokens *= LONGER
+        else:
+            say(at_least(endpoint.server.name, found))
+            return CountedSlots(found, at_least=True)
 
 
 async def confirm_slots(endpoint: Endpoint, say: Callable[[str], None]) -> CountedSlots:
@@ -239,6 +243,8 @@ async def measure_levels(
         cpu_share=on_cpu,
         others=touched,
         slots_at_least=counted.at_least,
+        kind=server.kind,
+        url="" if server.managed else server.shown,
     )
 
 

@@ -19,6 +19,8 @@ class Case(NamedTuple):
     asked: bool  # it decides the exit code
     failure: str = ""  # why it does not hold; "": it does
     skipped: str = ""  # why it is not known
+    error: str = ""  # why there was nothing to judge
+    said: str = ""  # the figure that decides, in words
 
 
 def reasons(cases: Sequence[Case]) -> list[str]:
@@ -27,7 +29,10 @@ def reasons(cases: Sequence[Case]) -> list[str]:
 
 
 def junit_text(name: str, cases: Sequence[Case]) -> str:
-    """Return the file: `testsuites`, `testsuite`, `testcase`, `failure` and `skipped`, as JUnit's schema has them."""
+    """Return the file, as JUnit's schema has it.
+
+    Elements are `testsuites`, `testsuite`, `testcase`, `failure`, `error`, `skipped` and `system-out`.
+    """
     root = ElementTree.Element("testsuites", {"name": plain(name), **_counts(cases)})
     for group in dict.fromkeys(case.group for case in cases):
         mine = [case for case in cases if case.group == group]
@@ -37,12 +42,18 @@ def junit_text(name: str, cases: Sequence[Case]) -> str:
             one = ElementTree.SubElement(
                 suite, "testcase", classname=f"slotwise.{plain(name)}", name=plain(case.name), time="0"
             )
-            if case.failure:
+            if case.error:
+                ElementTree.SubElement(one, "error", message=plain(case.error), type="slotwise").text = plain(
+                    case.error
+                )
+            elif case.failure:
                 ElementTree.SubElement(one, "failure", message=plain(case.failure), type="slotwise").text = plain(
                     case.failure
                 )
             elif case.skipped:
                 ElementTree.SubElement(one, "skipped", message=plain(case.skipped))
+            if case.said:
+                ElementTree.SubElement(one, "system-out").text = plain(case.said)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True).replace("us-ascii", "utf-8") + "\n"
 
@@ -53,7 +64,7 @@ def _counts(cases: Sequence[Case]) -> dict[str, str]:
     return {
         "tests": str(len(cases)),
         "failures": str(failures),
-        "errors": "0",
+        "errors": str(sum(bool(case.error) for case in cases)),
         "skipped": str(skipped),
         "time": "0",
     }

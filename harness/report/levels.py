@@ -31,18 +31,22 @@ def levels_table(found: Sequence[Levels]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     table.add_column("calls\nat once", justify="right")
     keys = [""] if len(found) == 1 else [f"\n{chr(ord('A') + number)}" for number in range(len(found))]
-    for title in ("wall\nclock", "all\ntok/s", "each\ntok/s", "queue\nwait"):
-        for key in keys:
-            table.add_column(f"{title}{key}", justify="right", no_wrap=True)
+    titles = ("wall\nclock", "all\ntok/s", "each\ntok/s", "queue\nwait")
+    columns = [f"{title}{key}" for title in titles for key in keys]
+    lines: list[list[str]] = []
     by_level = [{row.concurrent: row for row in one.rows} for one in found]
     for concurrent in sorted(set().union(*by_level)):
         rows = [rows.get(concurrent) for rows in by_level]
-        cells = [str(concurrent)]
-        cells += [seconds(row.wall_s) if row else "-" for row in rows]
+        cells = [seconds(row.wall_s) if row else "-" for row in rows]
         cells += [_number(row.aggregate_tokens_per_s if row else None) for row in rows]
         cells += [_number(row.per_call_tokens_per_s if row else None) for row in rows]
         cells += [seconds(row.queue_wait_s) if row and row.queue_wait_s is not None else "-" for row in rows]
-        table.add_row(*cells)
+        lines.append([str(concurrent), *cells])
+    kept = [n for n in range(len(columns)) if any(line[n + 1] != "-" for line in lines)]
+    for n in kept:
+        table.add_column(columns[n], justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(line[0], *(line[n + 1] for n in kept))
     return table
 
 

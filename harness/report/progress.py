@@ -27,7 +27,7 @@ from harness.report.pace import Pace
 from harness.report.text import plain
 from harness.units import about, elapsed, size
 
-__all__ = ["LineProgress", "LiveProgress", "NoProgress", "lines_for", "progress_for"]
+__all__ = ["FrameProgress", "LineProgress", "LiveProgress", "NoProgress", "lines_for", "progress_for"]
 
 REFRESH_PER_S = 4.0
 _LONG_S = 5.0  # a step that took longer has its time in plain lines
@@ -135,15 +135,14 @@ class _Standing(NamedTuple):
     jobs: list[tuple[int, int]]
 
 
-class LiveProgress(_Expects):
-    """Steps as lines that stay; below them one frame that is redrawn, while something is measured or fetched.
+class FrameProgress(_Expects):
+    """Notes what it is told; `frame` is how it stands. Whoever shows it, in whatever way, asks for that.
 
-    The measuring side only sets attributes, each a whole value; the drawing thread reads them.
+    The measuring side only sets attributes, each a whole value; another thread may read them.
     """
 
-    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+    def __init__(self, clock: Clock = time.monotonic) -> None:
         super().__init__(clock)
-        self._console = console
         self._title = ""
         self._step_s: float | None = None  # when the last step began; None: none is under way
         self._part = (0, 0)
@@ -152,22 +151,9 @@ class LiveProgress(_Expects):
         self._calls = self._failed = self._tokens = 0
         self._serving = False
         self._waits_s: Mapping[str, deque[float]] = defaultdict(lambda: deque(maxlen=LAST_WAITS))  # by pipeline
-        self._live = Live(
-            console=console,
-            get_renderable=self._drawn,
-            refresh_per_second=REFRESH_PER_S,
-            transient=True,
-            redirect_stdout=False,
-            vertical_overflow="crop",
-        )
-
-    def stop(self) -> None:
-        """Leave the lines, take the frame away."""
-        self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print the step above the frame, which shows its time until the next one."""
-        self._console.print(Text(f"  {plain(text)}", style="dim"))
+        """Begin a step, whose time is shown until the next one."""
         self._part = (0, 0)
         self._step_s = self._clock()
         self._show()
@@ -192,7 +178,7 @@ class LiveProgress(_Expects):
         """Show what is let through until `stop`."""
         self._serving = True
         self._step_s = None
-        self._live.start()
+        self._show()
 
     def trial(self, number: int, title: str) -> None:
         """Begin the next one, from nothing."""
@@ -277,7 +263,35 @@ class LiveProgress(_Expects):
         )
 
     def _show(self) -> None:
-        if self._pace is None and self._download is None and self._step_s is None:
+        """Whether there is something to show may have changed."""
+
+
+class LiveProgress(FrameProgress):
+    """Steps as lines that stay; below them one frame that is redrawn, while something is measured or fetched."""
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        super().__init__(clock)
+        self._console = console
+        self._live = Live(
+            console=console,
+            get_renderable=self._drawn,
+            refresh_per_second=REFRESH_PER_S,
+            transient=True,
+            redirect_stdout=False,
+            vertical_overflow="crop",
+        )
+
+    def stop(self) -> None:
+        """Leave the lines, take the frame away."""
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Print the step above the frame, which shows its time until the next one."""
+        self._console.print(Text(f"  {plain(text)}", style="dim"))
+        super().say(text)
+
+    def _show(self) -> None:
+        if self._pace is None and self._download is None and self._step_s is None and not self._serving:
             self._live.stop()
         else:
             self._live.start()

@@ -59,6 +59,6 @@ def read_score(folder: Path) -> SavedScore | None:
             return None
         rows = [{name: row[name] for name in ScoreRow._fields} for row in read["rows"]]
         saved = _SAVED.validate_python({**{name: read[name] for name in ("profile", "lengths", "notes")}, "rows": rows})
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError):
         return None
     return saved._replace(rows=tuple(row for row in saved.rows if row.measured > 0))

@@ -76,7 +76,18 @@ def read_analysis(text: str | bytes, name: str) -> Analysis:
         gains = gains_of(analysis.candidates) if plain["levels"] and "gains" not in plain else analysis.gains
         return analysis._replace(notices=notices, gains=gains)
     except (ValidationError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise UserError(f"{name}: expected a summary.json that Slotwise wrote: {error}") from None
+        raise UserError(f"{name}: expected a summary.json that Slotwise wrote: {_short(error)}") from None
+
+
+def _short(error: Exception) -> str:
+    """Return what is wrong in a line, with the first of several mistakes."""
+    from pydantic import ValidationError
+
+    from harness.workload.unfit import first_mistake
+
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())[:300]
+    return first_mistake(error)
 
 
 def to_plain(value: Analysis | Levels | object) -> Any:

@@ -76,17 +76,21 @@ def _table(sweep: Sweep) -> Table:
     accelerated = any(row.accelerated for row in sweep.rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 0, 0, 1))
     table.add_column("slots" if sweep.varied == "slots" else "calls\nat once", justify="right", no_wrap=True)
-    for title in ("all\ntok/s", "gain over\nrow above", "each\ntok/s", "first\ntoken"):
-        table.add_column(title, justify="right", no_wrap=True)
+    columns = ["all\ntok/s", "gain over\nrow above", "each\ntok/s", "first\ntoken"]
     if sweep.varied == "slots":
-        table.add_column("memory\npredicted", justify="right", no_wrap=True)
-        table.add_column("memory,\non accel." if accelerated else "memory\nfound", justify="right", no_wrap=True)
+        columns += ["memory\npredicted", "memory,\non accel." if accelerated else "memory\nfound"]
+    lines: list[list[str]] = []
     for row in sweep.rows:
-        cells = [str(row.slots), _throughput(row), _gain(row), _number(row.per_call_tokens_per_s)]
+        cells = [_throughput(row), _gain(row), _number(row.per_call_tokens_per_s)]
         cells.append("-" if row.first_token_s is None else seconds(row.first_token_s))
         if sweep.varied == "slots":
             cells += [_size(row.needed_bytes), _found(row)]
-        table.add_row(*cells)
+        lines.append([str(row.slots), *cells])
+    kept = [n for n in range(len(columns)) if any(line[n + 1] != "-" for line in lines)]
+    for n in kept:
+        table.add_column(columns[n], justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(line[0], *(line[n + 1] for n in kept))
     return table
 
 

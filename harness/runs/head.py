@@ -7,12 +7,14 @@ file.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from harness.core.plan import Plan
 from harness.core.policies import Policies
 from harness.errors import PolicyError, UserError
 from harness.runs.model import Run, ServerFacts
@@ -27,9 +29,12 @@ from harness.runs.plans import (
     policy_files,
 )
 from harness.units import safe_text, safe_url
+from harness.workload.dependencies import dependencies
+from harness.workload.networks import nx
 from harness.workload.renamed import workload_of_today
 from harness.workload.schema import Workload
 from harness.workload.source import reads_as_text
+from harness.workload.unfit import first_mistake
 
 __all__ = ["SCHEMA_VERSION", "head_files", "plain_yaml", "read_head", "without_credentials"]
 
@@ -38,6 +43,8 @@ OLDER_VERSION = 1  # read as well
 _LARGEST_FILE_BYTES = 16 << 20  # a larger one is not ours
 _LONG = 200  # numbers; `parse_yaml` takes 20,000 values in a file
 _RUN = TypeAdapter(Run)
+_WHOLE = ("context_tokens", "batch_tokens", "threads")  # details of a server that an analysis counts with
+_MOST = 10**12
 _PLANS = TypeAdapter(tuple[KeptPlan, ...])
 
 
@@ -213,11 +220,32 @@ def _run(header: dict[str, Any], workload: Workload, policies: Policies, path: P
     records: dict[str, tuple[()]] = {"trials": (), "calls": (), "jobs": (), "delays": ()}
     try:
         plans = tuple(plan_of(plan, policies) for plan in _PLANS.validate_python(fields.pop("plans", ())))
-        return _RUN.validate_python({**fields, **records, "workload": workload})._replace(plans=plans)
+        _check_placement(plans, workload, path)
+        run = _RUN.validate_python({**fields, **records, "workload": workload})._replace(plans=plans)
+        _check_details(run.servers, path)
+        return run
     except ValidationError as error:
-        raise UserError(f"{path}: {_first(error)}") from error
+        raise UserError(f"{path}: {first_mistake(error)}") from error
     except PolicyError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _check_details(servers: Sequence[ServerFacts], path: Path) -> None:
+    for server in servers:
+        for key in _WHOLE:
+            value = server.details.get(key, 0)
+            whole = 0 <= value < _MOST if isinstance(value, int | float) else value.isdecimal() and len(value) < 13
+            if not whole:
+                raise UserError(f"{path}: servers: {key} of {server.name!r}: expected a whole number, found {value!r}")
+
+
+def _check_placement(plans: Sequence[Plan], workload: Workload, path: Path) -> None:
+    for plan in plans:
+        if len(plan.placement) != len(workload.pipelines):
+            raise UserError(
+                f"{path}: plans: {plan.name!r} places {len(plan.placement)} pipelines, expected "
+                f"{len(workload.pipelines)}, as many as the workload has"
+            )
 
 
 def _read_workload(path: Path, policies: Policies, *, older: bool) -> Workload:
@@ -226,15 +254,17 @@ def _read_workload(path: Path, policies: Policies, *, older: bool) -> Workload:
         plain = yaml.load(_read_small(path), Loader=_NoAliases)  # noqa: S506
         plain = workload_of_today(plain) if older else plain
         context = {"policies": policies, "folder": path.parent}  # where long lists of numbers lie
-        return Workload.model_validate(plain, context=context)
+        workload = Workload.model_validate(plain, context=context)
+        for name in workload.pipelines:
+            dependencies(workload, name)  # names that are not there, and circles, are found here and not later
+        return workload
+    except (KeyError, nx.NetworkXException) as error:
+        said = " ".join(repr(error).split())[:300]
+        raise UserError(
+            f"{path}: not a workload that `slotwise run` accepts: its graphs do not fit ({said})"
+        ) from error
     except ValidationError as error:
-        raise UserError(f"{path}: {_first(error)}") from error
-    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{path}: {first_mistake(error)}") from error
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # PyYAML's own int() and chr() too
         said = " ".join(str(error).split())[:300]
         raise UserError(f"{path}: not the YAML that `slotwise run` writes: {said}") from error
-
-
-def _first(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else problem["msg"]

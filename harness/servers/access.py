@@ -79,6 +79,10 @@ class Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; pages that may call it may read the answer too."""
         headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        if not scope.get("query_string", b"").isascii():  # no URL, which Starlette would stumble over
+            kind = [(b"content-type", b"application/json; charset=utf-8")]
+            await _send(send, 400, kind, json.dumps({"error": "the query of the URL must be ASCII"}).encode())
+            return
         if not headers:
             await self._app(scope, receive, send)
             return

@@ -22,8 +22,8 @@ from harness.studio.forms import (
     Text,
     TurnedAsked,
 )
-from harness.studio.job_forms import JOB_QUESTIONS
 from harness.studio.keep_forms import KEEP_QUESTIONS
+from harness.studio.task_forms import TASK_QUESTIONS
 from harness.studio.timeline_forms import TIMELINE_QUESTIONS
 from harness.units import count
 
@@ -276,9 +276,9 @@ QUESTIONS: dict[str, tuple[type[StudioQuestion], type[StudioAnswer]]] = {
     "complete": (CompletionAsked, CompletedAnswer),
     "figures": (FiguresAsked, FiguresAnswer),
     "machines": (MachinesAsked, MachinesAnswer),
-    **JOB_QUESTIONS,
     **KEEP_QUESTIONS,
     **TIMELINE_QUESTIONS,
+    **TASK_QUESTIONS,
 }
 
 

@@ -18,9 +18,9 @@ from harness.errors import SlotwiseError
 from harness.servers.access import OWN_MACHINE
 from harness.studio import api
 from harness.studio.file import DesignFile, Opened
-from harness.studio.job_forms import JOB_QUESTIONS
-from harness.studio.jobs import DesignJobs
 from harness.studio.keep_forms import FileAsked, PredictedAsked
+from harness.studio.task_forms import TaskAsked
+from harness.studio.tasks import LongTasks
 from harness.studio.timeline_forms import TimelineAsked
 from harness.studio.workers import NotAnswered, TabsInTurn
 
@@ -66,7 +66,7 @@ class Studio:
             name: TabsInTurn(name, limit_s, early=name != "timeline")  # nothing of a page waits for that one
             for name, limit_s in limits_s.items()
         }
-        self.jobs = DesignJobs()
+        self._tasks = LongTasks()
         self._page = _page()
 
     def start(self) -> None:
@@ -75,8 +75,8 @@ class Studio:
             lane.start()
 
     async def stop(self) -> None:
-        """End the workers and the jobs."""
-        await self.jobs.stop()
+        """End the workers and all tasks."""
+        await self._tasks.stop()
         for lane in self._lanes.values():
             await lane.stop()
 
@@ -142,8 +142,8 @@ class Studio:
         if isinstance(asked, FileAsked):  # saving is not for a worker: one may be ended at any time
             return JSONResponse((await asyncio.to_thread(self._file.answer, asked)).model_dump(mode="json"))
         place = self._file.place
-        if name in JOB_QUESTIONS:
-            return JSONResponse((await self.jobs.answer(asked, place)).model_dump(mode="json"))
+        if isinstance(asked, TaskAsked):
+            return JSONResponse((await self._tasks.answer(name, asked, place)).model_dump(mode="json"))
         lane = self._lanes[_lane(asked)]
         body = {"name": name, "asked": asked.model_dump(mode="json"), "file": str(place.file)}
         body["profiles"] = list(place.profiles)

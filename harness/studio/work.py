@@ -14,10 +14,9 @@ from harness.app.trial import TrialOptions, trial_of
 from harness.app.workload import Written
 from harness.errors import SlotwiseError, UserError
 from harness.studio import api, keep_work
-from harness.studio.plain import fields_of
 from harness.studio.timeline_forms import TimelineAsked
 
-__all__ = ["DesignPlace", "answer", "check_named"]
+__all__ = ["DesignPlace", "answer", "check_named", "fields"]
 
 
 class DesignPlace(NamedTuple):
@@ -49,20 +48,20 @@ def answer(name: str, asked: api.StudioQuestion, place: DesignPlace) -> api.Stud
 
 def _look(asked: api.LookAsked, place: DesignPlace) -> dict[str, Any]:
     found = look(Written(place.file, asked.text))
-    return {"state": "mistake" if found.mistakes else "ok", **fields_of(found)}
+    return {"state": "mistake" if found.mistakes else "ok", **fields(found)}
 
 
 def _complete(asked: api.CompletionAsked, place: DesignPlace) -> dict[str, Any]:
-    return fields_of(complete(Written(place.file, asked.text), asked.line, asked.column))
+    return fields(complete(Written(place.file, asked.text), asked.line, asked.column))
 
 
 def _figures(asked: api.FiguresAsked, place: DesignPlace) -> dict[str, Any]:
-    return fields_of(figures(Written(place.file, asked.text), _design(asked, place, asked.stage)))
+    return fields(figures(Written(place.file, asked.text), _design(asked, place, asked.stage)))
 
 
 def _timeline(asked: TimelineAsked, place: DesignPlace) -> dict[str, Any]:
     options = TrialOptions(candidate=asked.candidate, repeat=asked.repeat, design=_design(asked, place, "final"))
-    return fields_of(trial_of(Written(place.file, asked.text), options))
+    return fields(trial_of(Written(place.file, asked.text), options))
 
 
 def _design(asked: api.FiguresAsked | TimelineAsked, place: DesignPlace, stage: Stage) -> DesignOptions:
@@ -104,13 +103,24 @@ def _machines(asked: api.MachinesAsked, place: DesignPlace) -> dict[str, Any]:
     }
 
 
+def fields(found: Any) -> dict[str, Any]:
+    """Turn a named tuple into a dict, and those in it, all the way down; what they hold else stays."""
+    return {name: _plain(item) for name, item in found._asdict().items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return fields(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
 def _of_text(answered: Callable[[Any, Written], Any]) -> Callable[[Any, DesignPlace], dict[str, Any]]:
     """Answer from the text alone, and from profiles that the page may name."""
 
     def found(asked: Any, place: DesignPlace) -> dict[str, Any]:
         for named in asked.machine.profiles if hasattr(asked, "machine") else ():
             check_named(named, place)
-        return fields_of(answered(asked, Written(place.file, getattr(asked, "text", ""))))
+        return fields(answered(asked, Written(place.file, getattr(asked, "text", ""))))
 
     return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["WIDTH", "Answer", "AnswerLine", "AnswerPart", "AnswerRow", "AnswerTable", "part"]
+__all__ = ["WIDTH", "Answer", "AnswerLine", "AnswerPart", "AnswerRow", "AnswerTable", "part", "without_empty"]
 
 WIDTH = 80  # columns of a screen: a headline takes one line of it
 
@@ -52,6 +52,13 @@ class Answer(NamedTuple):
     basis: tuple[str, ...]  # model, engine, machine, origin
     table: AnswerTable | None
     parts: tuple[AnswerPart, ...]
+
+
+def without_empty(table: AnswerTable) -> AnswerTable:
+    """Return the table without columns in which no row has a figure."""
+    kept = [n for n in range(len(table.columns)) if any(row.cells[n] != "-" for row in table.rows)]
+    rows = tuple(row._replace(cells=tuple(row.cells[n] for n in kept)) for row in table.rows)
+    return AnswerTable(tuple(table.columns[n] for n in kept), rows)
 
 
 def part(title: str, *texts: str) -> AnswerPart:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.between import Between, BetweenRow, Summary
+from harness.analysis.between import Between, BetweenRow, RunVerdict, Summary, verdict_of
 from harness.units import seconds
-from harness.wording.answer import Answer, AnswerRow, AnswerTable, part
-from harness.wording.comparisons import compared
+from harness.wording.answer import WIDTH, Answer, AnswerRow, AnswerTable, part
+from harness.wording.comparisons import UNKNOWN, compared, undecided_text
+from harness.wording.figures import engine_name
 from harness.wording.ratios import Subject, between
 
 __all__ = ["between_answer"]
@@ -18,7 +20,6 @@ _HEADLINES = {
     "improvement": "Better: {what}.",
     "mixed": "Mixed: {what}.",
     "equal": "Equal within 5 %.",
-    "not resolvable": "No measurable difference.",
 }
 
 
@@ -26,8 +27,7 @@ def between_answer(found: Sequence[Between], runs: Sequence[Summary]) -> Answer:
     """Return the answer on one run or several against another; `runs` are all of them."""
     rows = [(one, row) for one in found for row in one.rows]
     changed = [row for _, row in rows if row.verdict in (*_WORSE, *_BETTER)]
-    verdicts = {one.verdict for one in found}
-    verdict = verdicts.pop() if len(verdicts) == 1 else "mixed"
+    verdict = verdict_of([row for _, row in rows])
     what = ", ".join(
         f"{len(those)} of {len(rows)} {word}"
         for word in (*_WORSE, *_BETTER)
@@ -35,20 +35,39 @@ def between_answer(found: Sequence[Between], runs: Sequence[Summary]) -> Answer:
     )
     if len(changed) == 1:
         what = f"{changed[0].candidate} ({changed[0].path}) {changed[0].verdict}"
+    if verdict == "improvement" and (open_ := [row for _, row in rows if row.verdict in ("not resolvable", *UNKNOWN)]):
+        what += f"; {len(open_)} of {len(rows)} not decided"
     warnings = tuple(notice for one in found for notice in compared(one).notices)
     parts = (
         part("Why", *_why(found)),
-        part("Do this", *_do(verdict)),
+        part("Do this", *_do(verdict, rows)),
         part("How sure", *_how_sure(found, rows)),
         part("Details", "This command with --full prints intervals and what else is different."),
     )
     return Answer(
         warnings,
-        _HEADLINES[verdict].format(what=what),
+        _undecided([row for _, row in rows]) if verdict == "not resolvable" else _HEADLINES[verdict].format(what=what),
         tuple(filter(None, _basis(runs))),
         _table(found, rows),
         tuple(one for one in parts if one.lines),
     )
+
+
+def _undecided(rows: Sequence[BetweenRow]) -> str:
+    """Say in a line that nothing is decided, and how large the difference may be where it is largest."""
+    open_ = [row for row in rows if row.verdict == "not resolvable"]
+    if not open_:
+        return {
+            "one repeat": "Not decided: one repeat decides nothing.",
+            "not measured": "Not decided: no trial has finished.",
+        }.get(next((row.verdict for row in rows if row.verdict in UNKNOWN), ""), "Not decided: there are no times.")
+    largest = max(open_, key=lambda row: abs(math.log(row.comparison.ratio)) if row.comparison else 0.0)
+    said = undecided_text(largest)
+    if len(rows) == 1:
+        return f"Not decided: {said}."
+    several = f"{len(open_)} of {len(rows)}, " if len(open_) > 1 else ""
+    named = f"Not decided: {several}{largest.candidate} ({largest.path}) {said}."
+    return named if len(named) <= WIDTH else f"Not decided: {len(open_)} of {len(rows)}, {said}."
 
 
 def _basis(runs: Sequence[Summary]) -> Iterator[str]:
@@ -57,7 +76,7 @@ def _basis(runs: Sequence[Summary]) -> Iterator[str]:
     yield " + ".join(dict.fromkeys(server.model for server in servers if server.model)) or "no model"
     # Of a prediction the version says `model of NAME`.
     versions = (server.version.removeprefix("model of ").partition(" ")[0] for server in servers)
-    yield " + ".join(dict.fromkeys(filter(None, versions)))
+    yield " + ".join(dict.fromkeys(engine_name(version) for version in versions if version))
     yield " / ".join(dict.fromkeys(str(run.run.machine["cpu"]) for run in runs if "cpu" in run.run.machine))
     yield " and ".join(dict.fromkeys(run.run.origin for run in runs))
 
@@ -94,10 +113,10 @@ def _why(found: Sequence[Between]) -> Iterator[str]:
             yield f"What else is different in {one.now}: {'; '.join(changed)}."
 
 
-def _do(verdict: str) -> Iterator[str]:
+def _do(verdict: RunVerdict, rows: Sequence[tuple[Between, BetweenRow]]) -> Iterator[str]:
     if verdict in ("regression", "mixed"):
         yield "Check what else is different, and repeat the slower run on an idle machine."
-    elif verdict == "not resolvable":
+    elif verdict == "not resolvable" or any(row.verdict in ("not resolvable", *UNKNOWN) for _, row in rows):
         yield "Run both with more repeats: slotwise run FILE --repeats N."
     else:
         yield "Nothing: keep the newer run as the baseline (--baseline FILE)."

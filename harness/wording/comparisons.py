@@ -9,6 +9,7 @@ from typing import NamedTuple
 from harness.analysis.between import (
     Between,
     BetweenNotice,
+    BetweenRow,
     OnlyInOne,
     OtherOrigin,
     UsedServer,
@@ -18,8 +19,11 @@ from harness.analysis.between import (
 from harness.core.records import PREDICTED
 from harness.runs.changes import Changed
 from harness.wording.changes import changed_text
+from harness.wording.ratios import interval_of
 
-__all__ = ["BetweenText", "compared"]
+__all__ = ["UNKNOWN", "BetweenText", "compared", "undecided_text"]
+
+UNKNOWN = ("one repeat", "no data", "not measured")  # verdicts on rows of which not even an interval is known
 
 _SENTENCE = re.compile(r"(?<=\.)\s")
 
@@ -41,6 +45,22 @@ def compared(found: Between) -> BetweenText:
         tuple(_changed(change) for change in found.changed),
         _method(found),
     )
+
+
+def undecided_text(row: BetweenRow) -> str:
+    """Say what is known where nothing is decided: `+98 %, between 12 % less and 345 % more`; else the verdict."""
+    found = row.comparison
+    if row.verdict in UNKNOWN or found is None:
+        return row.verdict
+    ends = interval_of(found)
+    if ends is None:
+        return f"{_signed(found.ratio)}, with an interval too wide to show"
+    low, high = ends
+    return f"{_signed(found.ratio)}, between {100 * (1 - low):.0f} % less and {100 * (high - 1):.0f} % more"
+
+
+def _signed(ratio: float) -> str:
+    return f"{round(100 * (ratio - 1)) + 0:+d} %"
 
 
 def _notice(notice: BetweenNotice, found: Between) -> str:
@@ -90,10 +110,11 @@ def _sentence(found: Between) -> str:
         "improvement": f"{now} is better than {before}",
         "mixed": f"{now} is better than {before} in some respects and worse in others",
         "equal": f"{now} and {before} are equal within 5 %",
-        "not resolvable": f"{now} and {before} show no measurable difference",
+        "not resolvable": f"whether {now} is faster or slower than {before} is not decided",
     }[found.verdict]
-    if {row.verdict for row in rows} <= {"one repeat", "no data", "not measured"}:
+    if {row.verdict for row in rows} <= set(UNKNOWN):
         return f"{said}: a verdict needs at least two complete repeats in both."
+    groups += [f"{row.candidate} ({row.path}) {undecided_text(row)}" for row in rows if row.verdict == "not resolvable"]
     return f"{said}: {'; '.join(groups)}." if groups else f"{said}."
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from harness.analysis.model import RunHead
 from harness.analysis.statistics import NO_WIDTH, Comparison, Estimate
-from harness.units import count, seconds, size
+from harness.units import count, is_here, seconds, size
 from harness.wording.estimates import UNKNOWN
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "PART_LABELS",
     "both_text",
     "ends_text",
+    "engine_name",
     "estimate_text",
     "fact_text",
     "listed",
@@ -105,7 +106,9 @@ def fact_text(key: str, value: object) -> str:
 
 
 def machine_text(run: RunHead) -> str:
-    """Name the accelerator, the processor and its cores, as far as they are known."""
+    """Name the accelerator, the processor and its cores, as far as they are known; "": all servers are elsewhere."""
+    if run.servers and not any(is_here(server.url) for server in run.servers):
+        return ""
     machine = dict(run.machine)
     facts = [str(machine[key]) for key in ("accelerator", "cpu") if key in machine]
     if isinstance(cores := machine.get("cores"), int):
@@ -126,3 +129,9 @@ def quoted(names: Sequence[str]) -> str:
 def listed(texts: Sequence[str]) -> str:
     """List texts: `a, b and c`."""
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def engine_name(text: str) -> str:
+    """Name an engine as people call it, without its version."""
+    name = text.partition(" ")[0].lower()
+    return {"xllamacpp": "llama.cpp", "ollama": "Ollama"}.get(name, text)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from harness.analysis.levels import Level, Levels
 from harness.analysis.statistics import EQUIVALENCE
-from harness.units import count, rate, seconds
-from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
+from harness.units import count, is_here, rate, seconds
+from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part, without_empty
 from harness.wording.others import at_least
-from harness.wording.ratios import percent_more
+from harness.wording.ratios import more_than
 from harness.wording.warnings import layers_text
+from harness.workload.schema import ENGINES
 
 __all__ = ["levels_answer", "useful_level"]
 
@@ -20,7 +22,7 @@ def levels_answer(found: Sequence[Levels], machine: str = "", rounds: int = 1) -
 
     Args:
         found: the servers' concurrency levels.
-        machine: that they stand on, in words; "": not known.
+        machine: this machine, in words, which is left out where they run elsewhere; "": not known.
         rounds: how often each level was measured.
     """
     whole = [one for one in found if not one.cpu_share] or found  # layers on the CPU are never recommended
@@ -31,6 +33,7 @@ def levels_answer(found: Sequence[Levels], machine: str = "", rounds: int = 1) -
     models = dict.fromkeys(one.model for one in found if one.model)
     engines = dict.fromkeys(one.engine for one in found if one.engine)
     origins = " and ".join(dict.fromkeys(one.origin for one in found))
+    machine = machine if any(is_here(one.url) for one in found) else ""
     basis = (" + ".join(models), " + ".join(engines), machine, f"{origins}, {count(rounds, 'round')}")
     parts = (
         part("Why", *_why(found, chosen, equal=equal)),
@@ -59,12 +62,19 @@ def _rate(one: Levels) -> float:
 
 def _headline(found: Sequence[Levels], chosen: Levels) -> str:
     n = useful_level(chosen).concurrent
+    if _one_level(chosen):
+        which = f'Use "{chosen.label}": only' if len(found) > 1 else "Only"
+        return f"{which} one level was measured: add --levels 1,2,4,8."
     which = f'Use "{chosen.label}", ' if len(found) > 1 else ""
     calls = "one call at a time" if n == 1 else f"at most {n} calls at once"
     manner = "serially" if n == 1 else "batched"
     more = "at least " if chosen.slots_at_least else ""
     slots = "" if chosen.slots_found is None else f" ({more}{count(chosen.slots_found, 'slot')})"
     return f"{which}{'send' if which else 'Send'} calls {manner}, {calls}{slots}."
+
+
+def _one_level(one: Levels) -> bool:
+    return len(one.rows) == 1
 
 
 def _table(found: Sequence[Levels], chosen: Levels) -> AnswerTable:
@@ -88,8 +98,8 @@ def _table(found: Sequence[Levels], chosen: Levels) -> AnswerTable:
                 known = row is not None and row.queue_wait_s is not None
                 cells.append(seconds(row.queue_wait_s or 0.0) if row is not None and known else "-")
         label = f"{count(concurrent, 'call')} at once"
-        rows.append(AnswerRow(str(concurrent), label, concurrent == best, tuple(cells)))
-    return AnswerTable(tuple(columns), tuple(rows))
+        rows.append(AnswerRow(str(concurrent), label, concurrent == best and not _one_level(chosen), tuple(cells)))
+    return without_empty(AnswerTable(tuple(columns), tuple(rows)))
 
 
 def _number(value: float | None) -> str:
@@ -99,28 +109,43 @@ def _number(value: float | None) -> str:
 def _why(found: Sequence[Levels], chosen: Levels, *, equal: bool) -> Iterator[str]:
     one, at = chosen.rows[0], useful_level(chosen)
     if at.concurrent > one.concurrent:
-        gain = percent_more(at.aggregate_tokens_per_s / one.aggregate_tokens_per_s)
-        yield f"{at.concurrent} at once reach {rate(at.aggregate_tokens_per_s)} in all, {gain} than {one.concurrent}."
+        gain = more_than(at.aggregate_tokens_per_s / one.aggregate_tokens_per_s)
+        yield f"{at.concurrent} at once reach {rate(at.aggregate_tokens_per_s)} in all, {gain} {one.concurrent}."
     else:
-        yield f"One call at a time reaches {rate(one.aggregate_tokens_per_s)}, and more at once gain nothing."
+        what = "One call at a time reaches" if one.concurrent == 1 else f"{one.concurrent} calls at once reach"
+        nothing = "" if _one_level(chosen) else ", and more at once gain nothing"
+        yield f"{what} {rate(one.aggregate_tokens_per_s)}{nothing}."
+    if chosen.rises:
+        yield f"Throughput still rises at {at.concurrent}, the most that was tried."
     each = at.per_call_tokens_per_s
     alone = one.per_call_tokens_per_s
     if each and alone and at.concurrent > one.concurrent:
-        yield f"Each call then gets {rate(each)}; alone it gets {rate(alone)}."
+        fewer = "alone it gets" if one.concurrent == 1 else f"of {one.concurrent} each gets"
+        yield f"Each call then gets {rate(each)}; {fewer} {rate(alone)}."
     if len(found) > 1:
         other = next(levels for levels in found if levels is not chosen)
         if equal:
             yield f'"{other.label}" reaches the same within 5 %.'
         else:
-            more = percent_more(_rate(chosen) / _rate(other))
-            yield f'"{chosen.label}" reaches {more} than "{other.label}".'
+            more = more_than(_rate(chosen) / _rate(other))
+            yield f'"{chosen.label}" reaches {more} "{other.label}".'
 
 
 def _do(chosen: Levels) -> Iterator[AnswerLine]:
     n = useful_level(chosen).concurrent
+    if _one_level(chosen):
+        return
     yield AnswerLine(f"limit = asyncio.Semaphore({n})  # around each call", code=True)
-    if chosen.slots_found is not None and n > chosen.slots_found:
-        yield AnswerLine("More slots may gain more. To find out: slotwise sweep")
+    if chosen.url and chosen.rises:
+        yield AnswerLine("More calls at once may gain more. To find out:")
+        yield AnswerLine(f"slotwise sweep --server {shlex.quote(chosen.url)}{_model(chosen)}", code=True)
+    elif chosen.kind in ENGINES and not chosen.url and (chosen.rises or (chosen.slots_found or n) < n):
+        yield AnswerLine("More slots may gain more. To find out:")
+        yield AnswerLine(f"slotwise sweep --engine {chosen.kind}{_model(chosen)}", code=True)
+
+
+def _model(one: Levels) -> str:
+    return f" --model {shlex.quote(one.model)}" if one.model else ""
 
 
 def _how_sure(chosen: Levels, rounds: int) -> Iterator[str]:

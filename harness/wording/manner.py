@@ -59,7 +59,8 @@ def _how(use: ServerUse) -> str:
 
 
 def _slots(use: ServerUse, *, variable: bool = False) -> str:
-    text = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
+    text = ("at least " if use.slots_at_least else "") + count(use.slots, "slot")
+    text += " (extrapolated)" if use.extrapolated else ""
     text = f"{text} (OLLAMA_NUM_PARALLEL={use.slots})" if variable and not use.slots_set_by else text
     return f"{text}, {levers_said(use.levers)}" if use.levers else text
 

@@ -116,7 +116,7 @@ def others_working(server: str, titles: Sequence[str], slots: int = 0) -> str:
 
 
 def at_least(server: str, slots: int) -> str:
-    """Say that there may be more slots: this machine was too slow to send its calls together, or no more were sent."""
+    """Say that there may be more slots: calls did not begin together, counts differ, or no more calls were sent."""
     if slots >= MOST_COUNTED:
         return f"{server}: at least {count(slots, 'slot')}: more calls at once were not sent."
     return (

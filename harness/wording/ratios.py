@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from harness.analysis.statistics import NO_WIDTH, Comparison
 
-__all__ = ["Subject", "between", "interval_of", "percent_more", "than", "turned"]
+__all__ = ["Subject", "between", "interval_of", "more_than", "than", "turned"]
 
 _PERCENT_UP_TO = 2.0  # a factor beyond it is easier to grasp than a percentage
 
@@ -65,11 +65,11 @@ def between(found: Comparison) -> str:
     return f" ({numbers.removeprefix('between ')})" if numbers else ""
 
 
-def percent_more(ratio: float) -> str:
-    """Say how much more of something there is: `12 % more`, `2.4x as much`."""
+def more_than(ratio: float) -> str:
+    """Say how much more of something there is than of what follows: `12 % more than`, `2.4x as much as`."""
     if ratio >= _PERCENT_UP_TO:
-        return f"{_factor(ratio)} as much"
-    return f"{_percent(ratio - 1)} % more"
+        return f"{_factor(ratio)} as much as"
+    return f"{_percent(ratio - 1)} % more than"
 
 
 def than(ratio: float) -> str:

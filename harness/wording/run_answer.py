@@ -16,7 +16,7 @@ from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
 from harness.wording.estimates import UNKNOWN, model_asked, open_text, rests_on, too_uncertain
-from harness.wording.figures import listed, machine_text, quoted
+from harness.wording.figures import engine_name, listed, machine_text, quoted
 from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
@@ -77,14 +77,9 @@ def basis_of(analysis: Analysis) -> tuple[str, ...]:
     origin = f"{run.origin}, {count(run.repeats, 'repeat')}"
     if run.origin in PREDICTED:  # on what the profile was made with, whatever the workload asks for
         facts = dict(run.machine)
-        model, engine, origin = str(facts.get("model", model)), _engine(str(facts.get("engine", engine))), run.origin
+        engine, origin = engine_name(str(facts.get("engine", engine))), run.origin
+        model = str(facts.get("model", model))
     return tuple(text for text in (model, engine, machine_text(run), origin) if text)
-
-
-def _engine(text: str) -> str:
-    """Name the engine that a profile was made with, as people call it, without its version."""
-    name = text.partition(" ")[0].lower()
-    return {"xllamacpp": "llama.cpp", "ollama": "Ollama"}.get(name, text)
 
 
 def _model(server: ServerFacts) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.analysis.sweep import Sweep, SweepRow, saturation
 from harness.units import count, seconds, size
-from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
+from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part, without_empty
 from harness.wording.sweeps import signed, sweep_sentences
 from harness.wording.warnings import layers_text
 
@@ -88,7 +88,7 @@ def _table(known: Sequence[Sweep]) -> AnswerTable:
             what = count(row.slots, "slot" if slots else "call")
             label = f"{sweep.model}, {what}" if len(known) > 1 else what
             rows.append(AnswerRow(f"{sweep.model}/{row.slots}", label, row is _best(sweep), tuple(cells)))
-    return AnswerTable(tuple(columns), tuple(rows))
+    return without_empty(AnswerTable(tuple(columns), tuple(rows)))
 
 
 def _number(value: float | None) -> str:

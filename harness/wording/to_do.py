@@ -29,7 +29,10 @@ def to_do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
         for number, line in enumerate(settings.shell):
             if len(settings.shell) > 1:
                 yield AnswerLine(_whose(analysis, name, number, line))
-            yield AnswerLine(line.partition("  # ")[0], code=True)
+            if line.startswith("# "):  # a server that is not started by a command of ours
+                yield AnswerLine(f"{line[2:]}.")
+            else:
+                yield AnswerLine(line.partition("  # ")[0], code=True)
     yield from map(AnswerLine, dict.fromkeys(risk for use in servers for risk in risks_said(use.levers)))
     if any(use.limit is not None and (use.slots > 1 or use.key is not None or use.limit > 1) for use in servers):
         yield AnswerLine(f"In your program, {_limits(analysis, name)}. Code that does it:")
@@ -66,7 +69,8 @@ def _whose(analysis: Analysis, name: str, number: int, line: str) -> str:
     mine = [summary.pipeline for summary in candidate.pipelines if use.server in summary.servers]
     address = next((word.partition("=")[2] for word in line.split() if word.startswith("OLLAMA_HOST=")), "")
     on = f" on {use.machine}" if use.machine else ""
-    return f"For {listed(mine) if mine else use.server}{on}, at {address or '127.0.0.1:11434'}:"
+    address = address or (use.url if use.slots_set_by else "") or "127.0.0.1:11434"
+    return f"For {listed(mine) if mine else use.server}{on}, at {address}:"
 
 
 def file_of(command: str) -> str:

@@ -20,6 +20,7 @@ from harness.core.policies import STANDARD, Policies
 from harness.errors import WorkloadError, did_you_mean
 from harness.workload.holes import NOTHING, entries, follows, repaired
 from harness.workload.renamed import RENAMED
+from harness.workload.schema.servers import kind_hint
 from harness.workload.source import Loc, Source
 
 __all__ = ["MAX_LISTED", "Mistakes", "examine", "found", "one_of", "unknown", "validate"]
@@ -50,7 +51,7 @@ class Mistakes:
     def add_at(self, where: str, message: str) -> None:
         """Note a mistake in another file (a role card, an input)."""
         if not any(f'"{name}"' in message or f"{{{name}}}" in message for name in self.lost):
-            self._all[(where, message)] = None
+            self._all[(where, "".join(c if c.isprintable() else " " for c in message))] = None
 
     def whole(self, at: Loc) -> bool:
         """Whether nothing was taken out at a place or below it."""
@@ -141,7 +142,7 @@ def examine(
         raise WorkloadError(where, f"expected a mapping (version: 1, name: ...), found {found(source.data)}")
     context = {"folder": folder, "policies": policies}
     mistakes, data = Mistakes(source), source.data
-    while data:
+    while True:
         try:
             # As JSON, because strict Python input would not take a list for a tuple.
             made = model.model_validate_json(json.dumps(data), strict=True, context=context)
@@ -154,10 +155,11 @@ def examine(
                 places[loc] = _stand_in(detail)
             data, holes = repaired(data, places, mistakes.holes)
             mistakes.holes |= holes
+            if not data:
+                return None, mistakes
         else:
             mistakes.lost = entries(source.data) - entries(data)
             return made, mistakes
-    return None, mistakes
 
 
 def _stand_in(detail: Any) -> Any:
@@ -229,7 +231,8 @@ def _explain(mistakes: Mistakes, model: type[BaseModel], detail: Any) -> None:
         if kind == "literal_error" and not allowed:  # a number, such as the version
             mistakes.add(loc, f"{prefix}expected {context['expected']}, found {found(value)}")
         else:
-            hint = did_you_mean(value, allowed) if isinstance(value, str) else ""
+            suggest = kind_hint if loc[-1:] == ("kind",) else did_you_mean
+            hint = suggest(value, allowed) if isinstance(value, str) else ""
             mistakes.add(loc, f"{prefix}expected {one_of(allowed)}, found {found(value)}{hint}")
     elif kind == "union_tag_not_found":
         key = context["discriminator"].strip("'")

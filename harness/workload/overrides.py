@@ -10,7 +10,7 @@ from harness.core.policies import STANDARD, Policies
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
 from harness.workload.one_server import on_one_server
-from harness.workload.schema import ENGINES, OllamaServer, OpenAiServer, ServerSpec, Workload
+from harness.workload.schema import ENGINES, OllamaServer, OpenAiServer, ServerSpec, Workload, kind_hint
 
 __all__ = ["EVERY", "Overrides", "default_url", "override", "override_plans"]
 
@@ -77,7 +77,7 @@ def engine_of(spec: ServerSpec, asked: Overrides) -> ServerSpec:
         return spec
     if asked.engine is not None and asked.engine not in ENGINES:
         expected = " or ".join(f'"{kind}"' for kind in ENGINES)
-        hint = did_you_mean(asked.engine, ENGINES)
+        hint = kind_hint(asked.engine)
         raise UserError(f'--engine: expected {expected}, found "{asked.engine}"{hint}')
     model = asked.model or spec.model
     if asked.engine in (None, spec.kind) or spec.running:

@@ -40,11 +40,12 @@ def entry_at(text: str, loc: Loc) -> Entry:
         if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
             node = node.value[step]
             continue
-        pairs = node.value if isinstance(node, MappingNode) else ()
-        found = next((Entry(key, value, node) for key, value in pairs if key.value == step), None)
-        if found is None:
+        if not isinstance(node, MappingNode):
             raise NotPossible
-        node = found.value
+        key, value = next(((key, value) for key, value in node.value if key.value == step), (None, None))
+        if key is None or value is None:
+            raise NotPossible
+        found, node = Entry(key, value, node), value
     if found is None:
         raise NotPossible
     return found

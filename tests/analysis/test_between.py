@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,11 +11,14 @@ from analysis.scenarios import FIVE, scenario, steady
 from harness.analysis.analyse import analyse
 from harness.analysis.between import Between, Summary, compare_runs, read_summary
 from harness.analysis.statistics import compare
+from harness.app.gate import comparison_cases, read_regression
 from harness.core.plan import Plan
 from harness.errors import UserError
 from harness.report.between import between_markdown, between_report
+from harness.report.junit import reasons
 from harness.report.summary import summary
 from harness.runs.model import Note, Run
+from harness.wording.between_answer import between_answer
 from harness.wording.comparisons import compared
 
 WORK = {"pipelines": "p1", "agents": "a1", "inputs": "i1", "control": "c1"}
@@ -70,7 +74,7 @@ def test_other_draws_are_not_paired_and_it_is_said() -> None:
 
 
 def test_other_work_is_refused_by_its_parts() -> None:
-    with pytest.raises(UserError, match=r"did not do the same work\..*differ in their agents and inputs\."):
+    with pytest.raises(UserError, match=r"their agents and inputs\. A baseline holds for one .*'chat\.p95_s<2'"):
         compare_runs(made(run()), made(run(), work={**WORK, "agents": "a2", "inputs": "i2"}), ("a", "b"))
 
 
@@ -104,11 +108,37 @@ def test_one_repeat_resolves_nothing() -> None:
     single = scenario({"serial": [20.0]}, {"serial": [2.0]})
     found = compare_runs(made(run()), made(single), ("a", "b"))
     assert set(verdicts(found).values()) == {"one repeat"}
+    assert between_answer([found], []).headline == "Not decided: one repeat decides nothing."
+    for row in found.rows:  # both times are of that repeat, and not of all that only one run has
+        assert row.before_s and row.now_s and row.comparison
+        assert row.now_s / row.before_s == pytest.approx(row.comparison.ratio)
+    assert found.rows[0].now_s == pytest.approx(20.0) and found.rows[0].before_s == pytest.approx(16.0 * FIVE[0])
     assert found.verdict == "not resolvable"
     said = compared(found)
     assert (
-        said.sentence == "b and a show no measurable difference: a verdict needs at least two complete repeats in both."
+        said.sentence == "whether b is faster or slower than a is not decided: a verdict needs at least two complete "
+        "repeats in both."
     )
+
+
+def test_what_is_not_decided_is_said_with_its_interval_and_can_fail() -> None:
+    noisy = made(run(20.0, 13.0, (0.6, -0.4, 0.5, -0.3, 0.2)))
+    found = compare_runs(made(run()), noisy, ("a", "b"))
+    assert found.verdict == "not resolvable"
+    headline = between_answer([found], []).headline
+    assert re.fullmatch(r"Not decided: 2 of 4, serial \(batch\) \+\d+ %, between \d+ % less and \d+ % more\.", headline)
+    for wanted, fails in ((read_regression(["regression"]), 0), (read_regression(["unresolved"]), 2)):
+        cases = comparison_cases([found], wanted)
+        assert len(reasons(cases)) == fails and sum(bool(case.skipped) for case in cases) == 2
+
+
+def test_a_candidate_that_is_missing_now_is_not_decided() -> None:
+    one = scenario({"serial": steady(16.0)}, {"serial": steady(2.0)})
+    found = compare_runs(made(run()), made(one), ("a", "b"))
+    assert not reasons(comparison_cases([found], read_regression(["regression"])))
+    assert reasons(comparison_cases([found], read_regression(["unresolved"]))) == [
+        "not decided: batched is missing in b, and a has it"
+    ]
 
 
 def test_jobs_that_begin_to_fail_are_a_regression() -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from analysis.scenarios import scenario, steady
+from analysis.scenarios import scenario, steady, with_goal
 
 from harness.analysis.analyse import analyse
-from harness.analysis.demands import FIGURES, OF_CANDIDATES, judge, read_demand
-from harness.analysis.model import Analysis
+from harness.analysis.demands import FIGURES, OF_CANDIDATES, check_jobs, judge, read_demand
+from harness.analysis.model import Analysis, GoalResult
+from harness.app.gate import FailOn, open_goals, run_cases
 from harness.errors import UserError
 from harness.report.summary import summary
-from harness.wording.demands import _number, demand_text
+from harness.wording.demands import _number, demand_line, demand_text, goal_text, goals_text
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +41,55 @@ def said(text: str, analysis: Analysis) -> tuple[bool, str]:
         (
             "chat.p95_s<2",
             False,
-            "chat.p95_s was not measured under batched: 15 jobs succeeded, and it needs 100; it must be below 2 s",
+            "chat.p95_s was not measured under batched: 15 jobs succeeded, and it needs 100: use --repeats 34; "
+            "it must be below 2 s",
         ),
     ],
 )
 def test_a_demand_holds_or_says_what_is(text: str, holds: bool, words: str, analysis: Analysis) -> None:
     assert said(text, analysis) == (holds, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("chat.p50_s<1.5", "Demand chat.p50_s < 1.5 s: 1 s under batched, holds"),
+        ("serial:chat.p50_s<1.5", "Demand chat.p50_s < 1.5 s: 2 s under serial, does not hold"),
+        ("chat.p95_s<2", "Demand chat.p95_s < 2 s: not measured under batched (15 of 100 jobs), does not hold"),
+    ],
+)
+def test_the_figure_that_decides_is_a_line_and_in_the_xml(text: str, line: str, analysis: Analysis) -> None:
+    demand = read_demand(text)
+    assert demand is not None and demand_line(judge(demand, analysis)) == line
+    case = run_cases(analysis, FailOn(demands=(demand,)))[0]
+    assert (case.said, case.name) == (line, text if ":" in text else f"batched:{text}")
+
+
+def test_too_few_jobs_are_refused_beforehand() -> None:
+    demand = read_demand("chat.p95_s<2")
+    assert demand is not None
+    with pytest.raises(UserError, match="needs 100 jobs, this run has 45: use --repeats 12"):
+        check_jobs(demand, {"chat": 9}, 5)
+    check_jobs(demand, {"chat": 9}, 12)
+    check_jobs(demand, {"chat": None}, 1)  # nobody knows
+    other = read_demand("chat.p50_s<2")
+    assert other is not None
+    check_jobs(other, {"chat": 9}, 5)
+
+
+def test_goals_that_were_not_judged_are_counted() -> None:
+    met = GoalResult("chat", "p50_s", 2.0, 1.0, "met")
+    open_ = GoalResult("chat", "p95_s", 3.0, None, "not judged")
+    assert goals_text([(met, 45)]) == ""
+    assert goals_text([(met, 45), (open_, 45)]) == "goals: 1 met, 1 not judged (45 of 100 jobs)"
+    assert "was not judged under queue (45 of 100 jobs); it must be" in goal_text("queue", open_, 45)
+    chats = {"serial": steady(2.0), "batched": steady(1.0)}
+    run = scenario({"serial": steady(16.0), "batched": steady(13.0)}, chats, spec=with_goal(p50_s=2, p95_s=3))
+    found = analyse(run)
+    assert open_goals(found, FailOn(("goals",))) == "goals: 1 met, 1 not judged (15 of 100 jobs)"
+    assert open_goals(found, FailOn(("failures",))) == ""
+    skipped = [case.skipped for case in run_cases(found, FailOn(("goals",))) if case.skipped]
+    assert skipped and all("(15 of 100 jobs)" in text for text in skipped)
 
 
 def test_a_rate_must_be_above(analysis: Analysis) -> None:

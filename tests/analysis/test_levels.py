@@ -9,7 +9,7 @@ from analysis.records import call, run, trial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.levels import effective_slots, level_of, levels_of, median_slots
+from harness.analysis.levels import began_together, counted_surely, effective_slots, level_of, levels_of, median_slots
 from harness.core.records import CallRecord, Reply
 
 
@@ -40,6 +40,25 @@ def test_calls_one_after_the_other_are_one_slot() -> None:
 def test_failed_calls_hold_no_slot() -> None:
     assert effective_slots([call(outcome="error"), call()]) == 1
     assert effective_slots([]) == 0
+
+
+@given(calls=st.integers(2, 64), slots=st.integers(1, 16), lag=st.sampled_from([0.0, 0.01, 0.04]))
+def test_waves_are_counted_surely(calls: int, slots: int, lag: float) -> None:
+    burst = served(calls, slots, lag=lag)
+    assert counted_surely([burst], min(calls, slots))
+
+
+def test_calls_that_begin_one_by_one_over_longer_than_one_takes_are_not() -> None:
+    """Each is taken at once, and all would overlap; a slow machine hands them on 0.1 s apart."""
+    burst = [call(item=n, queue=n / 10, prefill=0.25, decode=0.75) for n in range(16)]
+    assert effective_slots(burst) < 16 and not began_together(burst)
+    assert not counted_surely([burst] * 3, effective_slots(burst))
+
+
+def test_bursts_that_differ_are_sure_of_nothing_but_one_may_be_off() -> None:
+    four, three, two = served(8, 4), served(8, 3), served(8, 2)
+    assert counted_surely([four, three, four], 4)
+    assert not counted_surely([four, three, two], 3)
 
 
 def test_the_probe_takes_the_median_of_its_runs() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
+import processes
 import pytest
 import typer.main
 
@@ -60,9 +60,7 @@ def test_a_shell_completes_what_is_there(shell: str, tmp_path: Path) -> None:
         typed = ("slotwise", *words)
         listed = " ".join(map(shlex.quote, typed))
         text += ASK[shell].format(words=listed, line=shlex.quote(" ".join(typed))) + "\necho ::\n"
-    done = subprocess.run(
-        START[shell], input=text, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
-    )
+    done = processes.run(START[shell], input=text, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
     assert not done.stderr
     *found, rest = done.stdout.split("::\n")
     assert not rest.strip()

@@ -25,6 +25,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    monkeypatch.setattr(doctor, "OPENAI_HERE", ())
     monkeypatch.setattr(machine, "busy_cores", lambda: 0.0)
     return CliRunner()
 
@@ -71,8 +72,35 @@ def test_the_answer_comes_first() -> None:
         "Ready: slotwise run FILE measures with the embedded engine."
     )
     assert "the first run fetches its model." in doctor.conclusion(found("engine", "ollama"))
-    assert "--engine ollama" in doctor.conclusion(found("ollama", "server"))
-    assert "--server URL" in doctor.conclusion(found("server", "model"))
+    assert "--engine ollama" in doctor.conclusion(found("ollama"))
+
+
+@pytest.mark.parametrize(
+    ("url", "models", "said"),
+    [
+        ("http://127.0.0.1:11434", ["m"], "Your server at :11434: slotwise run FILE --server http://127.0.0.1:11434"),
+        ("http://gpu:8000/v1", ["m", "n"], "Your server at gpu:8000: slotwise run FILE --server http://gpu:8000/v1 "
+         "--model NAME"),
+    ],
+)  # fmt: skip
+def test_a_server_that_answers_comes_before_the_engine(url: str, models: list[str], said: str) -> None:
+    engine = doctor.Finding("engine", "ok", "", "", {})
+    server = doctor.Finding("server", "ok", "", "", {"url": url, "models": models})
+    assert doctor.conclusion([engine, server]) == said
+
+
+def test_a_vllm_where_it_usually_listens_is_found(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeOpenAi(models=["Qwen/Qwen3-8B"], owned_by="vllm")
+    with fake.listening() as url:
+        monkeypatch.setattr(doctor, "OPENAI_HERE", ("http://127.0.0.1:1/v1", f"{url.removesuffix('/v1')}/v1"))
+        result = runner.invoke(app(), [])
+    assert result.output.startswith("Your server at :") and "Qwen/Qwen3-8B" in result.output
+
+
+def test_the_answer_without_anything() -> None:
+    def found(*there: str) -> list[doctor.Finding]:
+        return [doctor.Finding(what, "ok", "", "", {}) for what in there]
+
     assert doctor.conclusion(found("python")).startswith("Not ready to measure: ")
 
 

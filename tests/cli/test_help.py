@@ -149,7 +149,7 @@ def test_every_command_that_shows_progress_can_be_quiet() -> None:
         for path in every_command()
         if (command := _at(path)) is not None and any(param.name == "quiet" for param in command.params)
     }
-    shows = ("run", "simulate", "recommend", "score", "calibrate", "probe", "sweep", "serve")
+    shows = ("run", "simulate", "recommend", "score", "calibrate", "probe", "sweep", "serve", "compare")
     assert quiet == {*((name,) for name in shows), ("models", "pull"), ("import", "langgraph"), ("import", "record")}
 
 

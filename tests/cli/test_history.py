@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from analysis.scenarios import scenario, steady
@@ -275,3 +276,17 @@ def test_a_regression_has_a_size_and_a_reason(typed: Typed) -> None:
     assert typed("compare", before, worse, "--fail-on", "regression=11%")[::2] == (0, "")
     code, _, err = typed("compare", before, worse, "--fail-on", "regression=ten")
     assert code == 2 and "expected regression or a size such as regression=10%" in err
+    code, _, err = typed("compare", before, worse, "--fail-on", "regression=10")
+    assert code == 2 and 'did you mean "regression=10%"?' in err
+
+
+def test_an_error_is_in_the_xml(typed: Typed) -> None:
+    before, other = write(run_of(16.0)), write(run_of(16.0), hour=1, work={**WORK, "agents": "a2"})
+    code, _, err = typed("compare", before, other, "--junit", "x.xml")
+    (error,) = ElementTree.parse("x.xml").getroot().iter("error")
+    assert code == 2 and err == f"slotwise: {error.get('message')}\n"
+
+
+def test_compare_is_quiet(typed: Typed) -> None:
+    before = write(run_of(16.0))
+    assert typed("compare", before, before, "--quiet", "--html", "x.html")[::2] == (0, "")

@@ -104,7 +104,8 @@ def test_the_printed_code_sends_what_the_run_sent(
 ) -> None:
     chosen = ran[1]
     assert [use.agent for use in chosen.servers[0].agents] == ["reader", "thinker", "ask.bulk"]
-    made, fake = printed(kind, chosen), FakeOllama(models=["llama3.2"])
+    made = printed(kind, chosen)
+    fake = FakeOllama(models=[made["MODEL"]])
     if kind == "asyncio":
         connect(made["one_server"]._client, fake)
     for model in made.get("one_models", {}).values():
@@ -119,7 +120,7 @@ def test_the_printed_code_sends_what_the_run_sent(
 
     run_virtual(steps)
     assert by_prompt(fake) == {prompt: [expected] for prompt, expected in EXPECTED.items()}
-    assert [body.get("model") for body in fake.chats] == ["llama3.2"] * len(AGENTS)
+    assert [body.get("model") for body in fake.chats] == ["m"] * len(AGENTS)
 
 
 def test_a_name_that_no_agent_has_is_an_error(

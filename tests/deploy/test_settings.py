@@ -299,6 +299,6 @@ def test_a_server_that_is_no_ollama_gets_none_of_ollamas_settings() -> None:
     for kind in ("systemd", "launchd", "compose", "serve"):
         assert how in (text := alone.whole(kind)) and "OLLAMA_NUM_PARALLEL" not in text
         assert how in (text := beside.whole(kind)) and "OLLAMA_NUM_PARALLEL" in text
-    assert "# mine is no Ollama: call it with your client for OpenAI's API" in alone.whole("asyncio")
+    assert "openai.AsyncOpenAI(" in alone.whole("asyncio")
     untold = settings_for(candidate(used(mine, context_tokens=0))).whole("serve")
     assert "--parallel 4, or vllm" in untold and "ctx-size" not in untold

@@ -95,6 +95,8 @@ def test_a_probe_gives_the_rungs_that_its_slots_ran_at_once(tmp_path: Path) -> N
         ),
         (SPACED.replace("4.58 GiB", "14.96 GiB"), r"it is of a model with a file of 16\.1 GB \(llama 8B Q4_K - Medi"),
         (SPACED.replace("131.42", "431.42"), r"--bench .*: decode: 431\.42 tokens a second cannot be: .* 205 at most$"),
+        (json.dumps([{"model_type": name, "n_prompt": 0, "n_gen": 1, "avg_ts": 5} for name in ("a\nb", "c" * 99)]),
+         r"expected one model, found a b, c{40}; keep the rows of one$"),
         (SPACED.replace("8B Q4_K - Medium         |   4.58 GiB |     8.03 B | CUDA ", "1B | 4 GiB | 8 B | C", 1),
          r"expected one model, found llama 1B, llama 8B Q4_K - Medium; keep the rows of one"),
         ("avg_ts,n_prompt,n_gen\nnan,0,128\n", "expected what llama-bench"),

@@ -64,6 +64,51 @@ def test_figures_of_waits_slots_and_calls_have_the_form_that_prometheus_reads() 
     on(test)
 
 
+# Ollama's reader takes each of these, or its first part, and would answer it.
+UNREAD = {
+    "a long number": b'{"model": "m", "messages": [{}], "x": ' + b"9" * 5000 + b"}",
+    "deep nesting": b'{"model": "m", "messages": [{}], "x": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "nesting that can be read and not be written": b'{"messages": [{}], "x": ' + b"[" * 900 + b"]" * 900 + b"}",
+    "bytes that are no UTF-8": b'{"model": "m", "messages": [{"content": "\xff"}]}',
+    "more after it": b'{"model": "m", "messages": [{}]} {}',
+    "no object": b"null",
+}
+
+
+@pytest.mark.parametrize("why", UNREAD)
+@pytest.mark.parametrize("path", ["/api/chat", "/interactive/v1/chat/completions"])
+def test_a_call_that_cannot_be_read_reaches_no_server_without_a_slot(why: str, path: str) -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        response = await up.client.post(path, content=UNREAD[why])
+        assert response.status_code == 400 and not fake.seen
+        assert response.json()["error"].startswith(
+            "invalid request body; expected a JSON object in UTF-8, at most 200 levels"
+        )
+
+    on(test)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "m", "messages": [{"content": "\\ud800"}]}',
+        b'{"model": "m", "messages": [{}], "x": [' + b"9" * 400 + b", 1e999, NaN]}",
+        b'{"Model": "m", "MESSAGES": [{}]}',
+        b'{"model": "m", "me\xc5\xbf\xc5\xbfages": [{}]}',
+    ],
+)
+def test_odd_calls_hold_a_slot_and_go_on_byte_for_byte(body: bytes) -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        fake.go.clear()
+        asked = asyncio.create_task(up.client.post("/api/chat", content=body))
+        await standing(up, [(1, 0)])
+        fake.go.set()
+        assert (await asked).status_code == 200
+        assert fake.seen[0][3] == body
+
+    on(test)
+
+
 def test_interactive_calls_overtake_and_what_holds_no_slot_passes() -> None:
     async def test(fake: Fake, up: Up) -> None:
         fake.go.clear()

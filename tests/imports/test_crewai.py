@@ -157,3 +157,9 @@ def test_refusals_name_the_way_out(tmp_path: Path, imported: Any) -> None:
         import_crewai(tmp_path, ImportOptions(out=tmp_path / "x.yaml"))
     with pytest.raises(UserError, match=r"agents\.yaml:2:2: expected YAML, found"):
         imported(agents="a: [1\nb: 2")
+
+
+@pytest.mark.parametrize("text", ["a: !!int x", '"\\UFFFFFFFF"', "a: 2026-99-99"])
+def test_what_the_reader_of_yaml_stumbles_over_is_one_line(text: str, imported: Any) -> None:
+    with pytest.raises(UserError, match=r"agents\.yaml: expected YAML, found none \([^\n]+\)$"):
+        imported(agents=text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,15 @@ def test_wherever_a_file_is_cut_the_answer_is_a_line(indent: int | None, tmp_pat
         assert str(caught.value).startswith(f"{tmp_path / 'spans.json'}:") and "\n" not in str(caught.value)
 
 
+_PACKED = gzip.compress(json.dumps(request(span())).encode(), mtime=0)
+_DAMAGED = _PACKED[:12] + b"\xff" * 8 + _PACKED[20:]  # zlib's own error, not gzip's
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         (b"\x1f\x8b\x08\x00", "expected a whole gzip file, found a damaged one"),
+        (_DAMAGED, "expected a whole gzip file, found a damaged one"),
         (b"PAR1\x15", "found a Parquet file; write it as JSON lines first"),
         (b"\xff\xfe{}", "expected text in UTF-8, found the byte 0xff"),
         ("[" * 100_000, "found a nesting that no exporter writes"),

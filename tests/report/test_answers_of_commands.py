@@ -13,6 +13,7 @@ from report.test_levels_report import FOUR, ONE
 
 from harness.analysis.analyse import analyse
 from harness.analysis.between import compare_runs
+from harness.analysis.levels import Level, Levels
 from harness.predict.score import Score, ScoreRow
 from harness.report.answer import MOST_LINES
 from harness.report.score_answer import score_answer
@@ -93,6 +94,46 @@ def test_a_probe_marks_the_level_beyond_which_nothing_is_gained() -> None:
     assert [line[2:9] for line in lines if line.startswith("→ ")] == ["2 calls"]
     assert part_of(lines, "Why").startswith("2 at once reach 37.5 tok/s in all, 50 % more than 1.")
     assert "limit = asyncio.Semaphore(2)" in part_of(lines, "Do this")
+
+
+VLLM = GAINS._replace(kind="openai", url="http://gpu:8000/v1", slots_asked=None, slots_found=64, slots_at_least=True)
+
+
+def at_levels(*rates: tuple[int, float]) -> Levels:
+    return VLLM._replace(rows=tuple(Level(n, 1.0, rate, None, None, 0) for n, rate in rates))
+
+
+def test_a_probe_says_where_throughput_still_rises_and_how_to_go_on_with_that_server() -> None:
+    lines = screen(levels_answer([at_levels((1, 25.0), (2, 45.0), (4, 100.0))], "CPU, 2 cores"))
+    assert "4.0x as much as 1. Throughput still rises at 4, the most that was tried." in part_of(lines, "Why")
+    assert "slotwise sweep --server http://gpu:8000/v1 --model m" in part_of(lines, "Do this")
+    assert not any("CPU" in line for line in lines)  # it is elsewhere
+    assert [word for line in lines for word in line.split() if word in ("request", "turn")] == []  # of no row
+
+
+def test_a_probe_does_not_send_on_where_nothing_could_rise() -> None:
+    four = at_levels((1, 25.0), (2, 45.0), (4, 100.0))._replace(slots_found=4, slots_at_least=False)
+    for one in (four, at_levels((1, 25.0), (2, 45.0), (4, 45.5))):
+        lines = screen(levels_answer([one]))
+        assert "slotwise sweep" not in " ".join(lines) and "still rises" not in " ".join(lines)
+
+
+def test_slots_of_a_server_that_is_started_are_tried_with_its_engine_and_model() -> None:
+    more = at_levels((1, 25.0), (4, 100.0))._replace(url="", kind="ollama", slots_found=2, slots_at_least=False)
+    assert "slotwise sweep --engine ollama --model m" in part_of(screen(levels_answer([more])), "Do this")
+
+
+def test_one_level_compares_nothing() -> None:
+    lines = screen(levels_answer([at_levels((1, 25.0))]))
+    assert "Only one level was measured: add --levels 1,2,4,8." in lines
+    assert part_of(lines, "Why") == "One call at a time reaches 25.0 tok/s."
+    assert not [line for line in lines if line.startswith(("→", "Do this"))]
+
+
+def test_levels_that_do_not_begin_at_one_are_compared_with_the_lowest() -> None:
+    lines = screen(levels_answer([at_levels((64, 1220.0), (128, 1230.0))]))
+    assert lines[1] == "Send calls batched, at most 64 calls at once (at least 64 slots)."
+    assert "64 calls at once reach 1220 tok/s, and more at once gain nothing." in part_of(lines, "Why")
 
 
 def test_two_servers_are_held_against_each_other_and_other_slots_are_a_warning() -> None:

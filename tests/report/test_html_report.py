@@ -153,7 +153,8 @@ def test_a_score_is_read_back_and_a_damaged_one_is_left_out(tmp_path: Path) -> N
     write_score(tmp_path, score, "measured", saved)
     assert read_score(tmp_path) == saved
     whole = (tmp_path / "score.json").read_text()
-    for damaged in ("", "[]", whole[:-20], whole.replace('"score_version": 1', '"score_version": 2'), "{}"):
+    newer = whole.replace('"score_version": 1', '"score_version": 2')
+    for damaged in ("", "[]", whole[:-20], newer, "{}", "[" * 100_000):
         (tmp_path / "score.json").write_text(damaged)
         assert read_score(tmp_path) is None
 

@@ -12,6 +12,8 @@ CASES = (
     Case("demands", "chat.p50_s<2", asked=True),
     Case(HOSTILE, HOSTILE, asked=False, failure=HOSTILE),
     Case("goals", "g", asked=True, skipped=HOSTILE),
+    Case("slotwise", "slotwise run", asked=False, error=HOSTILE),
+    Case("demands", "chat.p99_s<2", asked=True, said=HOSTILE),
 )
 
 # The elements and attributes of JUnit's common schema (Jenkins' junit-10.xsd): attributes that must be, that may be,
@@ -19,7 +21,13 @@ CASES = (
 SHAPE = {
     "testsuites": (set(), {"name", "time", "tests", "failures", "errors", "disabled", "skipped"}, {"testsuite"}),
     "testsuite": ({"name", "tests"}, {"time", "failures", "errors", "skipped", "disabled", "hostname"}, {"testcase"}),
-    "testcase": ({"name", "classname"}, {"time", "status", "assertions"}, {"failure", "skipped", "error"}),
+    "testcase": (
+        {"name", "classname"},
+        {"time", "status", "assertions"},
+        {"failure", "skipped", "error", "system-out"},
+    ),
+    "error": (set(), {"message", "type"}, set()),
+    "system-out": (set(), set(), set()),
     "failure": (set(), {"message", "type"}, set()),
     "skipped": (set(), {"message"}, set()),
 }
@@ -32,12 +40,13 @@ def test_the_file_has_junits_shape_and_its_counts_are_right() -> None:
         must, may, children = SHAPE[element.tag]
         assert must <= set(element.keys()) <= must | may
         assert {child.tag for child in element} <= children
-    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("4", "2", "1")
+    assert [root.get(name) for name in ("tests", "failures", "skipped", "errors")] == ["6", "2", "1", "1"]
     suites = root.findall("testsuite")
     assert [(one.get("tests"), one.get("failures"), one.get("skipped")) for one in suites] == [
-        ("2", "1", "0"),
+        ("3", "1", "0"),
         ("1", "1", "0"),
         ("1", "0", "1"),
+        ("1", "0", "0"),
     ]
     assert suites[0][0][0].get("message") == suites[0][0][0].text == CASES[0].failure
     assert suites[1].get("name") == "a<b>&\"'[31m]]> "  # as text, without what a terminal would obey

@@ -10,12 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from analysis import records as make
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.analyse import analyse
-from harness.errors import LostRun, SlotwiseError
+from harness.errors import LostRun, SlotwiseError, UserError
 from harness.report.runs_table import runs_lines
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import find_runs
@@ -110,6 +111,55 @@ def test_whatever_stands_in_a_head_is_a_run_or_one_line(
         assert total == len(rows) == 1
     finally:
         (path / file).write_bytes(whole)
+
+
+def test_plans_that_place_other_pipelines_are_one_line(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    header = json.loads((path / "environment.json").read_text())
+    assert header["plans"]
+    header["plans"][0]["placement"].append([0])
+    (path / "environment.json").write_text(json.dumps(header))
+    with pytest.raises(UserError, match=r"environment\.json: plans: '.+' places \d pipelines, expected \d, as many"):
+        read_run(path)
+
+
+@pytest.mark.parametrize("text", ["a: !!int x", '"\\UFFFFFFFF"', "a: 2026-99-99"])
+def test_a_workload_that_the_reader_of_yaml_stumbles_over_is_one_line(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path)
+    (path / "workload.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"workload\.yaml: not the YAML that `slotwise run` writes: [^\n]+$"):
+        read_run(path)
+
+
+@pytest.mark.parametrize("value", ["", "x", -1, 1e13])
+def test_a_detail_that_is_no_number_is_one_line(tmp_path: Path, value: object) -> None:
+    path = written(tmp_path)
+    header = json.loads((path / "environment.json").read_text())
+    header["servers"][0]["details"]["context_tokens"] = value
+    (path / "environment.json").write_text(json.dumps(header))
+    with pytest.raises(UserError, match=r"environment\.json: servers: context_tokens of '.+': expected a whole number"):
+        read_run(path)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "\ud800"])
+def test_a_key_that_cannot_be_shown_is_one_line(tmp_path: Path, key: str) -> None:
+    path = written(tmp_path)
+    header = json.loads((path / "environment.json").read_text())
+    header["servers"][0][key] = 1
+    (path / "environment.json").write_text(json.dumps(header))
+    with pytest.raises(UserError) as found:
+        read_run(path)
+    assert str(found.value).isprintable()
+
+
+def test_a_graph_that_names_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    plain = yaml.safe_load((path / "workload.yaml").read_text())
+    node = next(iter(next(iter(plain["pipelines"].values()))["nodes"].values()))
+    node["after"] = ["nobody"]
+    (path / "workload.yaml").write_text(yaml.safe_dump(plain))
+    with pytest.raises(UserError, match=r"workload\.yaml: .+ its graphs do not fit \(KeyError\('nobody'\)\)$"):
+        read_run(path)
 
 
 def test_a_damaged_folder_is_listed_as_damaged(tmp_path: Path) -> None:

@@ -231,6 +231,11 @@ def test_format_turns_ignore_eos_off() -> None:
     ]
 
 
+def _said(key: str, value: bytes) -> bytes:
+    """Return a body with a value that no ordinary writer writes."""
+    return json.dumps(chat() | {key: "VALUE"}).encode().replace(b'"VALUE"', value)
+
+
 # --- errors -----------------------------------------------------------------------------------------------
 
 
@@ -241,6 +246,29 @@ def test_format_turns_ignore_eos_off() -> None:
         ("/api/chat", b"{", 400, "invalid JSON in the request body: "),
         ("/api/chat", b"[" * 100_000, 400, "invalid JSON in the request body: nested too deeply"),
         ("/api/chat", b"\xff{}", 400, "invalid JSON in the request body: "),
+        ("/api/chat", _said("options", b'{"top_p": NaN}'), 400, "invalid JSON in the request body: NaN is no number"),
+        (
+            "/api/chat",
+            _said("options", b'{"seed": ' + b"9" * 400 + b"}"),
+            400,
+            "invalid JSON in the request body: a number",
+        ),
+        (
+            "/api/chat",
+            _said("keep_alive", b"9" * 400),
+            400,
+            "invalid JSON in the request body: a number with 400 digits",
+        ),
+        ("/api/chat", _said("keep_alive", b"1e999"), 400, "invalid JSON in the request body: a number beyond 1e308"),
+        ("/api/generate", _said("prompt", b'"\\ud800"'), 400, "invalid JSON in the request body: half of a surrogate"),
+        ("/api/embed", _said("input", b'["\\udfff\\ud800"]'), 400, "invalid JSON in the request body: half of a"),
+        ("/api/show", _said("name", b'"\\ud800"'), 400, "invalid JSON in the request body: half of a surrogate"),
+        (
+            "/api/chat",
+            _said("format", b'{"a":' * 250 + b"1" + b"}" * 250),
+            400,
+            "invalid JSON in the request body: nested",
+        ),
         ("/api/chat", b"[]", 400, "the request body must be a JSON object, not an array"),
         ("/api/chat", {}, 400, "model is required"),
         ("/api/chat", {"model": 3}, 400, "model must be of type string, not a number"),

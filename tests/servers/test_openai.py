@@ -32,7 +32,7 @@ from harness.servers.openai_engine import OpenAiConfig, OpenAiEngine
 from harness.servers.running import server_at
 from harness.servers.spec import RunningServer
 from harness.workload.overrides import at_url
-from harness.workload.schema import LlamaCppServer, OllamaServer, OpenAiServer
+from harness.workload.schema import LlamaCppServer, OllamaServer, OpenAiServer, kind_hint
 
 URL = "http://up:8000/v1"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -464,3 +464,9 @@ def test_llama_server_tells_whether_it_works_for_others() -> None:
 def test_what_a_server_does_not_say_of_its_slots_is_not_known(answer: tuple[int, Any]) -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(answer[0], json=answer[1]))
     assert not asyncio.run(slots_working(way_to("s", URL, None), transport))
+
+
+def test_a_kind_that_people_look_for_is_named_as_it_is_here() -> None:
+    said = "; vLLM is `kind: openai` with `url:`; on the command line --server NAME=URL"
+    assert kind_hint("vllm") == kind_hint("vLLM", ["ollama"]) == said
+    assert "ollama" in kind_hint("olama") and kind_hint("xyz") == ""

@@ -49,10 +49,6 @@ class Bench:
         """Ask a question; the tab is "t" and the version 0 unless they are given."""
         return self.run(self.post(name, **body))
 
-    def job_process(self, tab: str) -> int:
-        """Return the process id of the job of a tab."""
-        return self._app.jobs.pid(tab)
-
 
 @contextmanager
 def bench(

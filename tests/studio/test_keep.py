@@ -97,7 +97,8 @@ def test_every_starting_point_has_no_mistakes(working: Bench) -> None:
     assert working.ask("begin", name="rush-huor")["mistakes"][0]["message"].endswith('did you mean "rush-hour"?')
 
 
-def test_the_report_is_that_of_simulate(working: Bench, tmp_path: Path) -> None:
+def test_the_report_is_that_of_simulate(working: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["slotwise", "simulate", str(FILE), "--profile", "epyc-2core"])
     answer = working.ask("report", text=TEXT, machine={"profiles": ["epyc-2core"]})
     command("simulate", str(FILE), "--profile", "epyc-2core", "--out", str(tmp_path))
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
@@ -127,6 +128,26 @@ def test_settings_are_those_of_the_command_line(working: Bench) -> None:
     assert 'did you mean "share"?' in wrong["mistakes"][0]["message"]
     file = working.ask("report", text=TEXT, machine={"profiles": ["/etc/passwd"]})
     assert "expected the name of a profile" in file["mistakes"][0]["message"]
+
+
+def test_what_the_tutorial_says_is_so(working: Bench) -> None:
+    text = starting_text("chat-only")
+
+    def recommended(text: str, **more: Any) -> tuple[str, float]:
+        found = working.ask("figures", text=text, stage="preliminary", machine={"profiles": ["epyc-2core"]}, **more)
+        (one,) = (one for one in found["candidates"] if one["recommended"])
+        return one["name"], one["pipelines"][0]["time"]["value"]
+
+    assert recommended(text)[0] == "queue"
+    assert recommended(text, turned={"users": {"chat": 6}})[0] == "share"
+    where = {"pipeline": "chat", "node": "reply"}
+    added = working.ask("edit", text=text, kind="add-after", name="check", **where)["text"]
+    page = (Path(__file__).parents[2] / "docs/tutorial/studio.md").read_text(encoding="utf-8")
+    (line,) = (line.strip() for line in added.split("\n") if "check:" in line)
+    assert line in page
+    where["node"] = "check"
+    changed = working.ask("edit", text=added, kind="tokens", tokens=[20], **where)["text"]
+    assert recommended(changed)[1] > recommended(text)[1]
 
 
 def test_a_refused_edit_says_why(working: Bench) -> None:

@@ -156,7 +156,7 @@ def test_delays_of_tools_are_on_the_path() -> None:
     shown = trial_of(Written(FILE, text), TrialOptions(candidate="four", design=design))
     ends = shown.fields.index("end_s")
     for job in shown.jobs:
-        at = [shown.calls[step][ends] if step >= 0 else shown.delays[-1 - step].end_s for step in job.steps]
+        at = [float(shown.calls[i][ends] or 0) if i >= 0 else shown.delays[-1 - i].end_s for i in job.steps]
         assert at == sorted(at)
         delays = [shown.delays[-1 - step] for step in job.steps if step < 0]
         assert delays

@@ -136,6 +136,9 @@ def test_every_answer_is_as_the_schema_says(working: Bench) -> None:
         "begin": {"name": "rush-hour"},
     }
     assert questions.pop("save")["asked"]["required"] == ["tab", "version", "digest", "text"]  # tests/studio/test_keep
+    chosen = {"machines": [{"profiles": ["epyc-2core"]}, {"profiles": ["m1-published"]}]}
+    asked |= {"recommend": {"text": TEXT, **ON}, "compare": {"text": TEXT, **chosen}, "follow": {}, "stop": {}}
+    assert questions.pop("measure")["asked"]["required"] == ["tab", "version"]  # tests/studio/test_tasks
     assert set(asked) == set(questions)
     for name, body in asked.items():
         jsonschema.validate({"tab": "t", "version": 7, **body}, questions[name]["asked"])

@@ -191,6 +191,16 @@ CASES = {
     ),
     "empty": ("", "w.yaml: the file is empty; `slotwise init` writes one to start from"),
     "only a comment": ("# todo\n", "w.yaml: the file is empty; `slotwise init` writes one to start from"),
+    "an empty mapping": (
+        "{}\n",
+        "w.yaml:1:1: version is missing; expected 1\n"
+        "w.yaml:1:1: name is missing (name of the workload; run folders are called after it)\n"
+        "w.yaml:1:1: pipelines is missing (the agent graphs)",
+    ),
+    "a value over several lines": (
+        HEAD.replace("jobs: 1", 'jobs: "a\\n\\nb"'),
+        'w.yaml:6:11: pipelines.p.jobs: expected a whole number, found "a  b"',
+    ),
     "a list": ("- a\n", "w.yaml:1:1: expected a mapping (version: 1, name: ...), found a list"),
     "text": ("hello\n", 'w.yaml:1:1: expected a mapping (version: 1, name: ...), found "hello"'),
 }

@@ -11,6 +11,7 @@ import re
 from typing import Any, NamedTuple
 
 from harness.servers.front.engine import GenerateRequest, TextEngine
+from harness.servers.json_body import strict_json
 
 __all__ = ["ApiError", "FrontRequest", "parse_chat", "parse_embed", "parse_generate", "parse_json", "same_model"]
 
@@ -56,15 +57,13 @@ class FrontRequest(NamedTuple):
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
-    """Return the body as a JSON object."""
+    """Return the body as a JSON object; its numbers are finite and fit into 64 bits, its texts can be encoded."""
     if not body.strip():
         raise ApiError(400, "missing request body")
     try:
-        data = json.loads(body)
+        data = strict_json(body)
     except ValueError as error:  # covers bad UTF-8 too
         raise ApiError(400, f"invalid JSON in the request body: {error}") from None
-    except RecursionError:
-        raise ApiError(400, "invalid JSON in the request body: nested too deeply") from None
     if not isinstance(data, dict):
         raise ApiError(400, f"the request body must be a JSON object, not {_kind(data)}")
     return data
@@ -193,13 +192,13 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
             if not isinstance(value, bool):
                 raise ApiError(400, f'option "{key}" must be of type boolean')
         elif key in INTEGERS:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ApiError(400, f'option "{key}" must be of type integer')
             value = int(value)
             if key in OURS and value < 1:
                 raise ApiError(400, f'option "{key}" must be at least 1')
         elif key in SAMPLING:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ApiError(400, f'option "{key}" must be of type float32')
         elif key == "stop":
             # Ollama wants an array; a single string is what people write, and harmless
@@ -278,8 +277,6 @@ def _keep_alive_s(value: Any) -> float | None:
         seconds = sum(float(n) * UNIT_S[unit] for n, unit in parts) * (-1 if value.startswith("-") else 1)
     else:
         raise ApiError(400, f"keep_alive must be a number of seconds or a duration, not {_kind(value)}")
-    if math.isnan(seconds):
-        raise ApiError(400, "keep_alive must be a number of seconds or a duration, not NaN")
     return math.inf if seconds < 0 else seconds
 
 

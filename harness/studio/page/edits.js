@@ -118,5 +118,6 @@ async function edit(what, name = chosen?.node) {
   if (what.kind === "delete") byId("text").focus();
   const parts = of.node.split("/");
   chosen = what.kind === "delete" ? null : { ...of, node: [...parts.slice(0, -1), name.split("/").pop()].join("/") };
+  if (!chosen) show();
   say(what.kind === "delete" ? `${of.node} is deleted.` : "Done. Undo takes it back, in the text.");
 }

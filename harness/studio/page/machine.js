@@ -11,6 +11,10 @@ const ANSWERS = [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4];
 
 let known = { profiles: [], devices: [], models: [] };
 let named = [];
+
+/** The profiles, devices and models that there are, once `begin` is over. */
+export const machines = () => known;
+
 let shape = "";
 
 /** Fill the lists; the design begins with what was named on the command line, else with the first measured profile. */

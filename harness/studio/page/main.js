@@ -9,8 +9,9 @@ import "./edits.js";
 import * as keep from "./keep.js";
 import * as machine from "./machine.js";
 import "./timeline.js";
-import "./job.js";
 import "./share.js";
+import "./recommend.js";
+import * as beside from "./beside.js";
 
 onConnection((message) => {
   byId("connection").textContent = message;
@@ -21,6 +22,7 @@ try {
   editor.begin(begun.text);
   keep.begin(begun);
   await machine.begin(begun.profiles);
+  beside.begin(machine.machines());
 } catch (error) {
   byId("connection").textContent = error instanceof Refused ? error.message : `The workbench could not start: ${error.message}`;
 }

@@ -12,6 +12,7 @@ import { at, firstAt, jobKey, labelOf, modelOf } from "./timeline_model.js";
 const REPEATS = 200; // that the final figures are of
 const PLAY_S = 20; // at most, at the speed that is chosen first
 const SPEEDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 20000, 100000];
+const PATIENCE_MS = 3000; // a repeat that takes longer is replaced
 const SCRUB = 1000; // steps of the slider
 
 let model = null;
@@ -20,6 +21,9 @@ let figures = null; // the last that came, for the split over all repeats
 let order = []; // calls in the order of their beginning
 let asked = 0;
 let shownOf = ""; // candidate, repeat and version of what is shown
+let waiting = ""; // the same of what was asked for and has not come
+let since = 0; // when that was asked, in milliseconds
+let next = false; // something else is to be asked then
 let playing = 0; // the frame that is asked for
 let last = 0;
 let pending = false;
@@ -74,14 +78,27 @@ async function request() {
   const version = currentVersion();
   const wanted = JSON.stringify([name, repeat, version]);
   if (wanted === shownOf) {
+    asked += 1; // what is still to come is not looked for any more
+    [waiting, next] = ["", false];
+    byId("timeline").classList.remove("stale");
     showFacts();
+    return;
+  }
+  byId("timeline").classList.add("stale");
+  if (waiting && performance.now() - since < PATIENCE_MS) {
+    next = wanted !== waiting; // one after the other: what is interrupted has to be started again
     return;
   }
   asked += 1;
   const mine = asked;
-  byId("timeline").classList.add("stale");
+  [waiting, since, next] = [wanted, performance.now(), false];
   const { text, machine, turned, extrapolate } = design;
   const found = await ask("timeline", version, { text, machine, turned, extrapolate, candidate: name, repeat: repeat - 1 });
+  if (mine === asked) waiting = "";
+  if (next) {
+    next = false;
+    request();
+  }
   if (!found || mine !== asked || found.version !== currentVersion() || found.state === "replaced") return;
   byId("timeline").hidden = false;
   if (found.state !== "ok") {

@@ -35,6 +35,7 @@ from harness.workload.schema.servers import (
     ServerSpec,
     SimulatedServer,
     Simulation,
+    kind_hint,
     same_model,
 )
 from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed, scaled
@@ -91,6 +92,7 @@ __all__ = [
     "distribution",
     "is_fixed",
     "json_schema",
+    "kind_hint",
     "same_model",
     "scaled",
     "without_credentials",

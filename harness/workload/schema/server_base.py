@@ -74,6 +74,9 @@ class ServerBase(Spec):
     started_with: ClassVar[str] = ""
     """How it is started with `{slots}` slots and `{context}` tokens of context over all of them, for a comment."""
 
+    openai_client: ClassVar[bool] = False
+    """A program calls it with a client of OpenAI's API; else with one of Ollama's."""
+
     slots: PositiveInt = Field(default=1, le=64, description="Calls that it serves at the same time.", examples=[4])
     context_tokens: PositiveInt = Field(
         default=2048, ge=256, le=10_000_000, description="Context of one slot, in tokens.", examples=[4096]

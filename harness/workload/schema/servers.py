@@ -5,7 +5,7 @@ Code elsewhere reads what a server says of itself and never asks which kind it i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, model_validator
@@ -28,6 +28,7 @@ __all__ = [
     "ServerSpec",
     "SimulatedServer",
     "Simulation",
+    "kind_hint",
     "same_model",
 ]
 
@@ -150,6 +151,7 @@ class OpenAiServer(ServerBase):
     """A running server that speaks OpenAI's API (llama-server, vLLM, LM Studio); it is only used, never changed."""
 
     engine_name = "OpenAI's API"
+    openai_client = True
     slots_set_by = "--parallel of llama-server, --max-num-seqs of vLLM"
     started_with = "llama-server --parallel {slots} --ctx-size {context}, or vllm serve --max-num-seqs {slots}"
 
@@ -262,4 +264,13 @@ KINDS: dict[str, type[LlamaCppServer] | type[OllamaServer] | type[OpenAiServer] 
     "openai": OpenAiServer,
     "simulated": SimulatedServer,
 }
+# Names of servers that people look for among the kinds.
+_OPENAI_SERVERS = {"vllm": "vLLM", "lmstudio": "LM Studio", "lm-studio": "LM Studio", "llama-server": "llama-server"}
 ENGINES: dict[str, type[LlamaCppServer] | type[OllamaServer]] = {"llamacpp": LlamaCppServer, "ollama": OllamaServer}
+
+
+def kind_hint(name: str, kinds: Iterable[str] = ENGINES) -> str:
+    """Return what to add where a name is none of `kinds`: how such a server is named, or what is meant; "": nothing."""
+    if (server := _OPENAI_SERVERS.get(name.lower())) is not None:
+        return f"; {server} is `kind: openai` with `url:`; on the command line --server NAME=URL"
+    return did_you_mean(name, kinds)
