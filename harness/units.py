@@ -13,6 +13,7 @@ __all__ = [
     "percent",
     "rate",
     "read_seconds",
+    "read_server",
     "read_size",
     "safe_text",
     "safe_url",
@@ -119,6 +120,14 @@ def read_size(text: str) -> int | None:
 def count(n: int, noun: str, plural: str | None = None) -> str:
     """Format a number with its noun: `1 call`, `8 calls`."""
     return f"{n} {noun if n == 1 else plural or noun + 's'}"
+
+
+def read_server(text: str) -> tuple[str, str]:
+    """Return the name and the URL in `NAME=URL`, or in a URL alone, which has the name ""; the URL is "" in neither."""
+    if text.startswith(("http://", "https://")):
+        return "", text
+    name, _, url = text.partition("=")
+    return (name, url) if name else ("", "")
 
 
 def safe_url(text: str) -> str:

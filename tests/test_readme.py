@@ -129,7 +129,7 @@ def _here(words: list[str], url: str) -> list[str]:
     if words[1] == "run":
         found = [word for word in found if word not in ("--until", "resolved", "--at-most", "10m")]
         if not {"--engine", "--server"} & set(words):
-            found += ["--model", "epyc-2core", "--server", f"four-slot={url}"]
+            found += ["--model", "epyc-2core", "--server", url]
         found += [] if "--repeats" in words else QUICK
     if words[1] == "recommend":
         found += ["--workers", "1", "--seeds", "2"]

@@ -21,7 +21,7 @@ from harness.measure.session import measure
 from harness.measure.until import MOST_REPEATS
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Note, Run
-from harness.units import read_seconds, safe_url, time_text
+from harness.units import read_seconds, read_server, safe_url, time_text
 from harness.workload.load import Loaded
 from harness.workload.longest import needs_of
 from harness.workload.machines import started_on
@@ -166,7 +166,7 @@ def options_of(run: Run) -> RunOptions:
             only=tuple(kept.get("only", ())),
             engine=kept.get("engine"),
             model=kept.get("model"),
-            servers={name: url for name, _, url in (pair.partition("=") for pair in kept.get("servers", ()))},
+            servers=dict(map(read_server, kept.get("servers", ()))),
             seed=kept.get("seed"),
         ),
         repeats=None if "until" in kept else kept.get("repeats"),
@@ -192,7 +192,7 @@ def _kept(options: RunOptions) -> dict[str, Any]:
         "only": [safe_url(name) for name in changes.only],
         "engine": changes.engine,
         "model": changes.model,
-        "servers": [safe_url(f"{name}={url}") for name, url in changes.servers.items()],
+        "servers": [safe_url(f"{name}={url}" if name else url) for name, url in changes.servers.items()],
         "seed": changes.seed,
     }
     return {name: value for name, value in kept.items() if value not in (None, [])}

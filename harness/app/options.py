@@ -47,7 +47,8 @@ class Changes:
     only: tuple[str, ...] = ()  # candidates, by name; none named: all
     engine: str | None = None  # servers that are started get this one, such as "ollama"; settings that both have stay
     model: str | None = None  # of every server; an agent that names a model keeps it
-    servers: Mapping[str, str] = field(default_factory=dict)  # by name: the URL of a running Ollama in its place
+    # By name: the URL of a running server in its place; by "": of one in the place of every server.
+    servers: Mapping[str, str] = field(default_factory=dict)
     levers: Mapping[str, str] = field(default_factory=dict)  # of the engine, by name: what the workload does not say
     # Those that the workload may name: a Python file, which is executed, or the policies themselves.
     policies: Path | Policies | None = None

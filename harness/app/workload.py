@@ -11,6 +11,7 @@ from harness.core.policies import Policies
 from harness.errors import ServerFailure
 from harness.own_policies import read_policies
 from harness.workload.load import Loaded, Overrides, load_workload
+from harness.workload.overrides import EVERY
 from harness.workload.schema import ServerSpec, same_model
 
 if TYPE_CHECKING:
@@ -76,10 +77,10 @@ def load(
     return loaded
 
 
-def skipped_text(skipped: Mapping[str, tuple[str, ...]]) -> str:
-    """Say which candidates are left out as they need servers that have no address, in a line."""
-    each = ", ".join(f'"{name}" (no URL for {", ".join(servers)})' for name, servers in skipped.items())
-    return f"Skipped: {each}. Name one with --server NAME=URL"
+def skipped_text(skipped: Mapping[str, str]) -> str:
+    """Say which candidates are left out as servers for them are missing, and why, in a line."""
+    each = ", ".join(f'"{name}" ({why})' for name, why in skipped.items())
+    return f"Skipped: {each}. Name each server with --server NAME=URL to measure it"
 
 
 def file_notes(loaded: Loaded) -> tuple[Note, ...]:
@@ -101,7 +102,7 @@ def _found_there(loaded: Loaded, urls: Mapping[str, str], *, ask_models: bool) -
     models: dict[str, str] = {}
     openai_urls: dict[str, str] = {}
     for name, url in urls.items():
-        spec = loaded.servers.get(name)
+        spec = next(iter(loaded.servers.values())) if name == EVERY else loaded.servers.get(name)
         if spec is None:
             continue
         try:

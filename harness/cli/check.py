@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.app.options import Changes
-from harness.cli.options import Json, Policies, profile_option
+from harness.cli.options import Json, Policies, Servers, profile_option, server_urls
 from harness.errors import UserError, WorkloadError
 
 __all__ = ["check"]
@@ -29,6 +29,7 @@ def check(
             show_default=False,
         ),
     ] = None,
+    server: Servers = None,
 ) -> None:
     """Check workload files and show each graph, its width, its span and its total work. Runs nothing."""
     if schema:
@@ -43,12 +44,13 @@ def check(
     from harness.app.check import diagram
     from harness.report.workload import workload_lines, workload_plain
 
+    changes = Changes(servers=server_urls(server), policies=policies)
     errors: list[str] = []
     answers: list[dict[str, Any]] = []
     shown = 0
     for path in files:
         try:
-            found = checked(path, Changes(policies=policies), tuple(profile or ()))
+            found = checked(path, changes, tuple(profile or ()))
         except WorkloadError as error:
             errors.append(str(error))
             answers.append({"file": str(path), "errors": str(error).split("\n")})

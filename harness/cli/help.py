@@ -118,7 +118,7 @@ EXAMPLES = {
         "slotwise run workloads/research-digest.yaml",
         "slotwise run FILE --repeats 2 --warmup 0            # a first look",
         "slotwise run FILE --engine ollama --model llama3.2  # its own Ollama",
-        "slotwise run FILE --server four-slot=http://127.0.0.1:11434",
+        "slotwise run FILE --server http://127.0.0.1:11434   # on your server",
         "slotwise run FILE --until resolved --at-most 10m    # enough repeats",
         "slotwise run --resume reports/NAME                  # after Ctrl-C",
     ),

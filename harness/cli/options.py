@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.errors import UserError
-from harness.units import read_seconds, read_size, safe_url
+from harness.units import read_seconds, read_server, read_size, safe_url
 
 __all__ = [
     "PROFILES",
@@ -87,7 +87,10 @@ server_option = _declared("--server")
 lever_option = _declared("--lever")
 Engine = Annotated[str | None, engine_option('"ollama": managed Ollama for the embedded engine.', metavar="ENGINE")]
 Model = Annotated[str | None, model_option("Use this model instead of the workload's.", metavar="NAME")]
-Servers = Annotated[list[str] | None, server_option("Put a running server in a server's place.", metavar="NAME=URL")]
+Servers = Annotated[
+    list[str] | None,
+    server_option("Measure on this running server; with a name, in that server's place.", metavar="[NAME=]URL"),
+]
 
 # On which profile.
 profile_option = _declared("--profile")
@@ -179,15 +182,19 @@ def whole_numbers(flag: str, text: str, expected: str) -> tuple[int, ...]:
 
 
 def server_urls(pairs: Iterable[str] | None) -> dict[str, str]:
-    """Read NAME=URL pairs; UserError where one is none."""
+    """Read NAME=URL pairs, or one URL alone, which is of "": every server; UserError where one is none."""
     urls = {}
-    for pair in pairs or ():
-        name, separator, url = pair.partition("=")
-        if not (name and separator and url):
+    given = list(pairs or ())
+    for pair in given:
+        name, url = read_server(pair)
+        if not url:
             raise UserError(
-                f'--server: expected NAME=URL, such as four-slot=http://127.0.0.1:11434, found "{safe_url(pair)}"'
+                "--server: expected a URL, such as http://127.0.0.1:11434, or NAME=URL, such as "
+                f'four-slot=http://127.0.0.1:11434, found "{safe_url(pair)}"'
             )
         urls[name] = url
+    if "" in urls and len(given) > 1:
+        raise UserError("--server: a URL without a name stands for every server; give it alone, or a name to each URL")
     return urls
 
 

@@ -24,6 +24,7 @@ from harness.cli.options import (
     Resamples,
     Scale,
     Seed,
+    Servers,
     again,
     extrapolate_option,
     json_option,
@@ -31,7 +32,6 @@ from harness.cli.options import (
     numbers,
     out_option,
     profile_option,
-    server_option,
     server_urls,
     settings_option,
     time_s,
@@ -83,13 +83,7 @@ def recommend(
     policies: Policies = None,
     engine: Engine = None,
     model: Model = None,
-    server: Annotated[
-        list[str] | None,
-        server_option(
-            "Put a running server in a server's place; without a workload this server, by its URL alone.",
-            metavar="[NAME=]URL",
-        ),
-    ] = None,
+    server: Servers = None,
     out: Annotated[
         Path | None, out_option("Write report.html, recommendation.md and .json to a folder in this one.")
     ] = None,

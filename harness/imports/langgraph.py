@@ -170,10 +170,10 @@ def _pipeline(name: str, target: str, flow: Flow, interactive: Sequence[str]) ->
             "one person, 10 jobs, 5 s",
         )
         return PipelineDraft(keys, flow, key_notes={"jobs": (asked,)})
-    asked = ask(
-        "does a person wait for it (interactive)? How many jobs, and when do they come?", "4 at once, nobody waits"
-    )
-    return PipelineDraft({"path": "batch", "jobs": 4, "arrival": {"every_s": 0}}, flow, key_notes={"path": (asked,)})
+    waits = note("nobody waits for an answer; --interactive if a person does")
+    asked = ask("How often is your program started at the same time? 1 = one run at a time", "1")
+    keys = {"path": "batch", "jobs": 1, "arrival": {"every_s": 0}}
+    return PipelineDraft(keys, flow, key_notes={"path": (waits,), "jobs": (asked,)})
 
 
 def _head(targets: str, drafter: WorkDrafter) -> tuple[DraftNote, ...]:

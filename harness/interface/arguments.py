@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
 from harness.interface.workloads import LoadedWorkload, OwnPolicies, loaded_of
 from harness.measure.progress import SILENT, Progress
+from harness.workload.overrides import EVERY
 
 __all__ = ["Names", "Source", "Told", "changed", "names", "progress_of", "urls"]
 
@@ -31,15 +31,10 @@ def names(given: Names) -> tuple[str, ...]:
 
 
 def urls(server: str | Mapping[str, str] | None, loaded: LoadedWorkload) -> Mapping[str, str]:
-    """Return addresses by server; UserError where one address alone could be that of several."""
+    """Return addresses by server; one address alone stands for every server of a workload that has several."""
     if not isinstance(server, str):
         return server or {}
-    if len(loaded.servers) != 1:
-        raise UserError(
-            f"server: the workload has several ({', '.join(loaded.servers)}); say which: "
-            f'server={{"{loaded.servers[0]}": "{server}"}}'
-        )
-    return {loaded.servers[0]: server}
+    return {loaded.servers[0] if len(loaded.servers) == 1 else EVERY: server}
 
 
 class _Lines(Progress):

@@ -66,6 +66,12 @@ def print_imported(
         console.print(Text(f"wrote {path}"), soft_wrap=True)
     todo = f"{count(len(questions), 'question')} to answer first" if questions else "nothing is left open"
     console.print(Text(f"Next: slotwise check {workload}   ({todo})"), soft_wrap=True)
+    console.print(Text("Then, on your running server:"))
+    run = f"  slotwise run {workload} --server http://127.0.0.1:11434 --until resolved"
+    console.print(Text(run), soft_wrap=True)
+    if draft.description.startswith("Imported from the LangGraph"):
+        console.print(Text("To measure prompts and answers while your program runs, not to guess them:"))
+        console.print(Text("  slotwise import record -- python FILE"))
 
 
 def _node(step: DraftStep) -> dict[str, object]:

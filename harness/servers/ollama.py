@@ -99,7 +99,9 @@ def find_binary(name: str) -> str:
     """Return the path of `ollama`, or say what to do without it."""
     binary = shutil.which("ollama")
     if binary is None:
-        raise UserError(f"{name}: no `ollama` on the PATH; {INSTALL}")
+        raise UserError(
+            f"{name}: no `ollama` on the PATH. To measure on a server that runs: add --server URL. Else {INSTALL}"
+        )
     return binary
 
 

@@ -12,6 +12,7 @@ from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
 from harness.analysis.statistics import Estimate
 from harness.units import seconds
 from harness.wording.answer import AnswerRow, AnswerTable
+from harness.wording.manner import calls_text
 
 __all__ = ["answer_table", "shown_time"]
 
@@ -38,8 +39,9 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
     if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
         columns.append(("failed", "jobs"))
         cells.append(lambda c: str(sum(s.jobs_failed for s in c.pipelines)))
+    labels = _labels(analysis.candidates)
     rows = [
-        AnswerRow(c.name, _label(c), c.name == analysis.choice.candidate, tuple(cell(c) for cell in cells))
+        AnswerRow(c.name, labels[c.name], c.name == analysis.choice.candidate, tuple(cell(c) for cell in cells))
         for c in analysis.candidates
     ]
     return AnswerTable(tuple(columns), tuple(sorted(rows, key=lambda row: not row.recommended)))
@@ -57,6 +59,16 @@ def _shown_first_token(summary: PipelineSummary) -> float | None:
 def _judged(summary: PipelineSummary, goal: str, found: Estimate | None) -> float | None:
     judged = next((one.found_s for one in summary.goals if one.goal == goal and one.found_s is not None), None)
     return judged if judged is not None or found is None else found.value
+
+
+def _labels(candidates: Sequence[CandidateSummary]) -> dict[str, str]:
+    """Return what each candidate is called: with its slots, or what it sends where all share one server."""
+    shared = {(use.server, use.slots) for candidate in candidates for use in candidate.servers}
+    alone = len(shared) == 1 and all(len(candidate.servers) == 1 for candidate in candidates)
+    sent = {candidate.name: calls_text(candidate.servers[0]) for candidate in candidates} if alone else {}
+    if len(sent) < 2 or len(set(sent.values())) < len(sent):
+        return {candidate.name: _label(candidate) for candidate in candidates}
+    return {name: f"{name}: {text}" for name, text in sent.items()}
 
 
 def _label(candidate: CandidateSummary) -> str:

@@ -10,7 +10,7 @@ from harness.core.records import Path
 from harness.units import count
 from harness.wording.figures import listed, server_text
 
-__all__ = ["manner"]
+__all__ = ["calls_text", "manner"]
 
 
 def manner(candidate: CandidateSummary, paths: Sequence[tuple[Path, tuple[str, ...]]], most: int) -> str:
@@ -63,6 +63,15 @@ def _slots(use: ServerUse, *, variable: bool = False) -> str:
     text += " (extrapolated)" if use.extrapolated else ""
     text = f"{text} (OLLAMA_NUM_PARALLEL={use.slots})" if variable and not use.slots_set_by else text
     return f"{text}, {levers_said(use.levers)}" if use.levers else text
+
+
+def calls_text(use: ServerUse) -> str:
+    """Return how many calls are sent to a server at once: "at most 4 calls at once"."""
+    if use.limit is None:
+        return "no limit on calls"
+    if use.together:
+        return f"in waves of {use.limit}"
+    return f"at most {count(use.limit, 'call')} at once"
 
 
 def _calls(use: ServerUse, *, order: bool) -> str:

@@ -112,7 +112,10 @@ def _rivals(analysis: Analysis, *, unresolved: bool) -> list[str]:
 
 def _why(analysis: Analysis, name: str) -> Iterator[str]:
     kind, paths = analysis.choice.kind, analysis.paths
-    if _once(analysis) and len(analysis.candidates) > 1:
+    if len(analysis.candidates) == 1:
+        did = "predicted" if analysis.run.origin in PREDICTED else "measured"
+        yield f"Only one way was {did}, so nothing was compared."
+    elif _once(analysis):
         yield f'"{name}" was the fastest in one repeat, which settles nothing.'
     elif open_ones := _rivals(analysis, unresolved=True):
         ones = quoted(open_ones).replace(" and ", " or ")

@@ -46,7 +46,7 @@ class Plans(NamedTuple):
     derived: tuple[str, ...]
     models: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - nobody changes it; asked for on each server, by any plan
     lacking: tuple[Lacking, ...] = ()  # nodes that find their model nowhere
-    skipped: Mapping[str, tuple[str, ...]] = {}  # candidates left out, with their servers that have no address
+    skipped: Mapping[str, str] = {}  # candidates left out, with the reason
 
 
 def plans(

@@ -298,7 +298,10 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
         hints.append("The model decides branches, loops and lists: candidates get different work, so no pairs.")
     hints += (*thinking_hints(loaded), *image_hints(loaded), *context_hints(loaded))
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
-    hints += [f"{name}: no candidate uses this server." for name in unused]
+    if loaded.skipped:
+        hints += [f'"{name}" is left out: {why}.' for name, why in loaded.skipped.items()]
+    else:
+        hints += [f"{name}: no candidate uses this server." for name in unused]
     machines = started_on(loaded.servers)
     if len(machines) > 1:
         places = "; ".join(f"{', '.join(names)}: {machine or 'none named'}" for machine, names in machines.items())

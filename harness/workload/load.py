@@ -23,7 +23,7 @@ from harness.workload.machines import check_machines, check_profile
 from harness.workload.mistakes import Mistakes, examine, unknown
 from harness.workload.networks import nx
 from harness.workload.open_questions import FileQuestion, file_questions
-from harness.workload.overrides import Overrides, engine_of, override, override_plans
+from harness.workload.overrides import Overrides, default_url, engine_of, override, override_plans
 from harness.workload.portable import copies, portable
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, parse
 from harness.workload.reads import Loop, Readable
@@ -64,7 +64,7 @@ class Loaded(NamedTuple):
     cards: Mapping[str, AgentSpec]  # the role cards that nodes name, by name
     models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
     policies: Policies  # those that candidates may name, the user's own among them
-    skipped: Mapping[str, tuple[str, ...]] = {}  # candidates left out, with their servers that have no address
+    skipped: Mapping[str, str] = {}  # candidates left out, with the reason
     questions: tuple[FileQuestion, ...] = ()  # that an import left in the file, and nobody has answered
 
     @property
@@ -195,7 +195,7 @@ def load_workload(
     graphs = {name: inline.graph for name, inline in inlined.items()}
     pipelines = build.compile_pipelines(workload, graphs)
     plans = candidates.plans(workload, pipelines, _default_server(asked), asked.only, policies)
-    chosen = override_plans(plans, workload, asked)
+    chosen = override_plans(plans, workload, asked, embedding_models(pipelines))
     stands = {(name, node): at for name, inline in inlined.items() for node, at in inline.written.items()}
     check_embeddings(pipelines, stands, mistakes)
     candidates.check_models(chosen, stands, embedding_models(pipelines), mistakes)
@@ -248,7 +248,7 @@ def _digest(plain: object) -> str:
 
 def _default_server(asked: Overrides) -> ServerSpec:
     """Return the server of a file that names none."""
-    return engine_of(LlamaCppServer(kind="llamacpp", slots=candidates.STANDARD_SLOTS), asked)
+    return default_url(engine_of(LlamaCppServer(kind="llamacpp", slots=candidates.STANDARD_SLOTS), asked), asked)
 
 
 def _resolve_agents(workload: Workload, folder: Path, mistakes: Mistakes) -> dict[Loc, Resolved]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.core.plan import Plan
 from harness.core.policies import STANDARD, Policies
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
+from harness.workload.one_server import on_one_server
 from harness.workload.schema import ENGINES, OllamaServer, OpenAiServer, ServerSpec, Workload, kind_hint
 
-__all__ = ["Overrides", "override", "override_plans"]
+__all__ = ["EVERY", "Overrides", "default_url", "override", "override_plans"]
+
+EVERY = ""  # in place of a server's name: all of them
 
 
 class Overrides(NamedTuple):
@@ -19,7 +22,8 @@ class Overrides(NamedTuple):
 
     engine: str | None = None  # servers that are started get this one, by its kind; settings that both have stay
     model: str | None = None  # of every server; an agent that names a model keeps it
-    server_urls: dict[str, str] = {}  # noqa: RUF012 - nobody changes it; that server becomes the running one at this address
+    # That server becomes the running one at this address; of `EVERY`: all do, and are one.
+    server_urls: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
     repeats: int | None = None
     warmup: int | None = None
     scale: float | None = None  # multiplies `jobs` wherever a pipeline has a number (at_s and trace stay)
@@ -40,12 +44,7 @@ def override(workload: Workload, asked: Overrides, policies: Policies = STANDARD
         changes["servers"] = {name: engine_of(spec, asked) for name, spec in servers.items()}
     if asked.server_urls:
         servers = changes.get("servers", dict(workload.servers))
-        urls = {name: url for name, url in asked.server_urls.items() if name in servers}
-        models = asked.server_models
-        changes["servers"] = servers | {
-            name: at_url(name, servers[name], url, models.get(name), asked.openai_urls.get(name))
-            for name, url in urls.items()
-        }
+        changes["servers"] = {name: _at_its_url(name, spec, asked) for name, spec in servers.items()}
     measure = {key: value for key, value in (("repeats", asked.repeats), ("warmup", asked.warmup)) if value is not None}
     if measure:
         if not 1 <= measure.get("repeats", 1) <= 1000:
@@ -101,7 +100,8 @@ def at_url(
     It is an Ollama, unless `openai_url` says where its OpenAI API is.
     """
     if not url.startswith(("http://", "https://")) or url in ("http://", "https://"):
-        raise UserError(f'--server {name}: expected an address such as http://127.0.0.1:11434, found "{url}"')
+        flag = f"--server {name}".rstrip()
+        raise UserError(f'{flag}: expected an address such as http://127.0.0.1:11434, found "{url}"')
     model = model or spec.model
     if (moved := spec.moved(openai_url or url, model)) is not None:
         return moved
@@ -112,33 +112,47 @@ def at_url(
     return OllamaServer.model_validate({**keep, "kind": "ollama", "model": model, "url": url})
 
 
-def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:
+def default_url(spec: ServerSpec, asked: Overrides) -> ServerSpec:
+    """Return the server of a file that names none: the running one, where that stands for every server."""
+    return _at_its_url(EVERY, spec, asked)
+
+
+def _at_its_url(name: str, spec: ServerSpec, asked: Overrides) -> ServerSpec:
+    """Return the server as the running one that takes its place; itself where none does."""
+    key = EVERY if EVERY in asked.server_urls else name
+    if key not in asked.server_urls:
+        return spec
+    return at_url(key, spec, asked.server_urls[key], asked.server_models.get(key), asked.openai_urls.get(key))
+
+
+def override_plans(found: Plans, workload: Workload, asked: Overrides, embedding: Collection[str] = ()) -> Plans:
     """Keep the candidates asked for, and put running servers in place of derived ones; names are checked.
+
+    One that stands for every server makes one of them: see `harness.workload.one_server`, also for `embedding`.
 
     Where running servers are named with a model of their own, candidates that need an embedded engine are left out: it
     has other models.
     """
     names = {**dict.fromkeys(workload.servers), **dict.fromkeys(found.servers)}
     for name in asked.server_urls:
-        if name not in names:
+        if name != EVERY and name not in names:
             raise UserError(f'--server: no server "{name}"{did_you_mean(name, names) or _there_is(names)}')
     candidates = [plan.name for plan in found.plans]
     for name in asked.only:
         if name not in candidates:
             raise UserError(f'--only: no candidate "{name}"{did_you_mean(name, candidates) or _there_is(candidates)}')
     chosen = tuple(plan for plan in found.plans if not asked.only or plan.name in asked.only)
+    if EVERY in asked.server_urls:
+        paths = {spec.path for spec in workload.pipelines.values()}
+        split = not workload.compare and len(paths) == 2 and "split" not in candidates and not asked.only
+        return on_one_server(found, chosen, embedding, both_paths=split)
     skipped = _without_url(chosen, found.servers, asked)
     plans = tuple(plan for plan in chosen if plan.name not in skipped)
     used = {queue.server for plan in plans for queue in plan.queues}
-    servers = {
-        name: at_url(name, spec, asked.server_urls[name], asked.server_models.get(name), asked.openai_urls.get(name))
-        if name in asked.server_urls
-        else spec
-        for name, spec in found.servers.items()
-        if name in used
-    }
+    servers = {name: _at_its_url(name, spec, asked) for name, spec in found.servers.items() if name in used}
     derived = tuple(name for name in found.derived if name in servers)
-    return found._replace(servers=servers, plans=plans, derived=derived, skipped=skipped)
+    why = {name: f"no URL for {', '.join(without)}" for name, without in skipped.items()}
+    return found._replace(servers=servers, plans=plans, derived=derived, skipped=why)
 
 
 def _without_url(
@@ -163,7 +177,8 @@ def _without_url(
         urls = " ".join(f"--server {name}=URL" for name in skipped[least])
         raise UserError(
             f"--server: every candidate uses a server without a URL ({', '.join(every)}), where {model} is not. "
-            f"Name a URL for each, or for those of one candidate: {urls} --only {least}. To start them here on Ollama: "
+            f"To measure on one server: --server URL, without a name. Or name a URL for each, or for those of one "
+            f"candidate: {urls} --only {least}. To start them here on Ollama: "
             f"--engine ollama --model {model}, without --server"
         )
     return skipped

@@ -8,11 +8,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer.main
 
 from harness.app.options import Changes
 from harness.app.workload import load
 from harness.cli.app import command_line
+from harness.cli.options import server_urls
+from harness.errors import UserError
 
 CLI = Path(__file__).parents[2] / "harness" / "cli"
 SHARED = set(re.findall(r'"(--[a-z-]+)"', (CLI / "options.py").read_text(encoding="utf-8").split("# --- values")[0]))
@@ -60,3 +63,14 @@ def test_options_that_change_nothing_leave_the_workload_as_it_is() -> None:
     plain = load(path).workload.to_plain()
     assert plain == load(path, Changes(scale=1)).workload.to_plain()
     assert plain != load(path, Changes(scale=2)).workload.to_plain()
+
+
+def test_a_server_has_a_name_or_stands_for_all() -> None:
+    assert server_urls(["http://h:1/v1?a=b"]) == {"": "http://h:1/v1?a=b"}
+    assert server_urls(["a=http://h:1", "b=http://h:2"]) == {"a": "http://h:1", "b": "http://h:2"}
+    for wrong in ("h:1", "=http://h:1", "a="):
+        with pytest.raises(UserError, match=f'found "{wrong}"$'):
+            server_urls([wrong])
+    for several in (["http://h:1", "http://h:2"], ["http://h:1", "a=http://h:2"]):
+        with pytest.raises(UserError, match="give it alone, or a name to each URL"):
+            server_urls(several)

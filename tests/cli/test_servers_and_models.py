@@ -74,7 +74,26 @@ def test_candidates_without_an_address_are_skipped_and_named(
     (folder,) = (path for path in Path("reports").iterdir() if path.is_dir())
     run = read_run(folder)
     assert {call.candidate for call in run.calls} == {"batched"} and run.servers[0].model == "mine"
-    assert skipped_text({"serial": ("one",)}) == f"{said} Name one with --server NAME=URL"
+    assert skipped_text({"serial": "no URL for one"}) == f"{said} Name each server with --server NAME=URL to measure it"
+
+
+def test_one_address_stands_for_every_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("w.yaml").write_text(FORTH, encoding="utf-8")
+    with FakeOllama(models=["mine"], duration=lambda user: 0.002).listening() as url:
+        assert slotwise(monkeypatch, "run", "w.yaml", "--server", url) == 0  # its only model is taken
+        (folder,) = (path for path in Path("reports").iterdir() if path.is_dir())
+        out, err = capsys.readouterr()
+        assert "on 1 server" in err and "requested" not in out and "Skipped" not in out
+        assert slotwise(monkeypatch, "run", "--resume", str(folder)) == 0
+        assert "nothing is missing" in capsys.readouterr().err
+    run = read_run(folder)
+    assert {call.candidate for call in run.calls} == {"serial", "batched"}
+    (server,) = run.servers
+    assert (server.name, server.model, server.slots_asked) == ("four", "mine", None)
+    assert run.options["servers"] == [url]
 
 
 def test_where_nothing_is_left_it_says_what_to_do(tmp_path: Path) -> None:
@@ -83,9 +102,9 @@ def test_where_nothing_is_left_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load(path, Changes(servers={"one": HERE}, model="mine", only=("batched",)))
     assert str(caught.value) == (
-        "--server: every candidate uses a server without a URL (four), where mine is not. Name a URL for each, or for "
-        "those of one candidate: --server four=URL --only batched. To start them here on Ollama: --engine ollama "
-        "--model mine, without --server"
+        "--server: every candidate uses a server without a URL (four), where mine is not. To measure on one server: "
+        "--server URL, without a name. Or name a URL for each, or for those of one candidate: --server four=URL --only "
+        "batched. To start them here on Ollama: --engine ollama --model mine, without --server"
     )
     # On a managed Ollama every server can be started with that model.
     assert load(path, Changes(servers={"one": HERE}, model="mine", engine="ollama")).skipped == {}

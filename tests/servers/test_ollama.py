@@ -161,7 +161,7 @@ def test_managed_failures(
 
 def test_no_binary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match=r"^o: no `ollama` on the PATH; install Ollama from https://"):
+    with pytest.raises(UserError, match=r"^o: no `ollama` on the PATH. .* add --server URL. Else install"):
         use(spec())
 
 
