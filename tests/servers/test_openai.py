@@ -467,6 +467,6 @@ def test_what_a_server_does_not_say_of_its_slots_is_not_known(answer: tuple[int,
 
 
 def test_a_kind_that_people_look_for_is_named_as_it_is_here() -> None:
-    said = "; vLLM is `kind: openai` with `url:`; on the command line --server NAME=URL"
+    said = "; vLLM is `kind: openai` with `url:`; on the command line --server URL"
     assert kind_hint("vllm") == kind_hint("vLLM", ["ollama"]) == said
     assert "ollama" in kind_hint("olama") and kind_hint("xyz") == ""

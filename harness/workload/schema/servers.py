@@ -272,5 +272,5 @@ ENGINES: dict[str, type[LlamaCppServer] | type[OllamaServer]] = {"llamacpp": Lla
 def kind_hint(name: str, kinds: Iterable[str] = ENGINES) -> str:
     """Return what to add where a name is none of `kinds`: how such a server is named, or what is meant; "": nothing."""
     if (server := _OPENAI_SERVERS.get(name.lower())) is not None:
-        return f"; {server} is `kind: openai` with `url:`; on the command line --server NAME=URL"
+        return f"; {server} is `kind: openai` with `url:`; on the command line --server URL"
     return did_you_mean(name, kinds)
