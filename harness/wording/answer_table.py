@@ -39,7 +39,7 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
     if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
         columns.append(("failed", "jobs"))
         cells.append(lambda c: str(sum(s.jobs_failed for s in c.pipelines)))
-    labels = _labels(analysis.candidates)
+    labels = _labels(analysis)
     rows = [
         AnswerRow(c.name, labels[c.name], c.name == analysis.choice.candidate, tuple(cell(c) for cell in cells))
         for c in analysis.candidates
@@ -61,10 +61,12 @@ def _judged(summary: PipelineSummary, goal: str, found: Estimate | None) -> floa
     return judged if judged is not None or found is None else found.value
 
 
-def _labels(candidates: Sequence[CandidateSummary]) -> dict[str, str]:
-    """Return what each candidate is called: with its slots, or what it sends where all share one server."""
+def _labels(analysis: Analysis) -> dict[str, str]:
+    """Return what each candidate is called: with its slots, or what it sends where all share a server as it was."""
+    candidates = analysis.candidates
     shared = {(use.server, use.slots) for candidate in candidates for use in candidate.servers}
-    alone = len(shared) == 1 and all(len(candidate.servers) == 1 for candidate in candidates)
+    as_it_was = all(server.slots_asked is None for server in analysis.run.servers)
+    alone = as_it_was and len(shared) == 1 and all(len(candidate.servers) == 1 for candidate in candidates)
     sent = {candidate.name: calls_text(candidate.servers[0]) for candidate in candidates} if alone else {}
     if len(sent) < 2 or len(set(sent.values())) < len(sent):
         return {candidate.name: _label(candidate) for candidate in candidates}
