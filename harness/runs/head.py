@@ -95,7 +95,9 @@ def read_head(folder: Path) -> Run:
     older = header["schema_version"] == OLDER_VERSION
     own = header.get("own_policies")
     policies = policies_of_run(own if isinstance(own, dict) else {})
-    workload = _read_workload(folder / "workload.yaml", policies, older=older)
+    plans = header.get("plans")
+    kept = {one.get("name") for one in plans if isinstance(one, dict)} if own and isinstance(plans, list) else None
+    workload = _read_workload(folder / "workload.yaml", policies, kept, older=older)
     if older:
         header = header_of_today(header, [len(pipeline.nodes) for pipeline in workload.pipelines.values()])
     return _run(header, workload, policies, folder / "environment.json")
@@ -248,11 +250,17 @@ def _check_placement(plans: Sequence[Plan], workload: Workload, path: Path) -> N
             )
 
 
-def _read_workload(path: Path, policies: Policies, *, older: bool) -> Workload:
+def _read_workload(path: Path, policies: Policies, kept: set[Any] | None, *, older: bool) -> Workload:
+    """Read the workload; of a run with policies of its user's own without candidates that were left out.
+
+    Nothing is known of a policy that only such a candidate names.
+    """
     try:
         # A subclass of SafeLoader: no object of any class can come out of the file.
         plain = yaml.load(_read_small(path), Loader=_NoAliases)  # noqa: S506
         plain = workload_of_today(plain) if older else plain
+        if kept is not None and isinstance(plain, dict) and isinstance(plain.get("compare"), dict):
+            plain["compare"] = {name: one for name, one in plain["compare"].items() if name in kept}
         context = {"policies": policies, "folder": path.parent}  # where long lists of numbers lie
         workload = Workload.model_validate(plain, context=context)
         for name in workload.pipelines:

@@ -266,6 +266,18 @@ def test_a_run_begun_without_is_not_gone_on_with(slotwise: Slotwise) -> None:
     assert slotwise("run", "--resume", str(folder))[0] == 0
 
 
+def test_a_candidate_that_was_left_out_may_have_had_a_policy_of_its_own(slotwise: Slotwise) -> None:
+    Path("both.py").write_text(f"{HALF}\nCONCURRENCY['third'] = CONCURRENCY['half']\n", encoding="utf-8")
+    text = Path("w.yaml").read_text(encoding="utf-8")
+    Path("w.yaml").write_text(text.replace("compare:\n", "compare:\n  other: {concurrency: third}\n"), encoding="utf-8")
+    code, _, err = slotwise(*PREDICTED["simulate"], "--policies", "both.py", "--only", "mine", "--out", "kept")
+    assert code == 0, err
+    (folder,) = Path("kept").iterdir()
+    code, out, err = slotwise("report", str(folder))
+    assert code == 0, err
+    assert "mine" in out
+
+
 def test_what_only_reads_a_run_needs_no_file(slotwise: Slotwise, folder: Path) -> None:
     shutil.copytree(folder, "reports/other")
     Path("mine.py").unlink()
