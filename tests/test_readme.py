@@ -122,7 +122,8 @@ def _here(words: list[str], url: str) -> list[str]:
     own = {
         "llama3.2": model,
         "reports/DIR": (digests or [""])[-1],
-        "reports/OTHER": (digests or [""])[0],
+        "reports/BEFORE": (digests or [""])[0],
+        "reports/AFTER": (digests or [""])[-1],
         "python": sys.executable,
     }
     found = [own.get(word, word).replace(URL, url) for word in words]

@@ -69,7 +69,7 @@ def conclude(measured: Measured, shown: HowShown, wanted: FailOn = FailOn()) -> 
 
         keep_report(folder, measured.analysis, measured.run)
         if not shown.quiet:
-            print(f"\nReport, charts and every call: {folder}", file=sys.stderr)
+            print(f"\nEvery call is in {folder}; open in a browser: {folder / 'report.html'}", file=sys.stderr)
         if not shown.quiet and measured.run.partial and measured.run.file:
             print(f"slotwise run --resume {shlex.quote(str(folder))} measures what is missing", file=sys.stderr)
     except KeyboardInterrupt:

@@ -126,5 +126,5 @@ def simulate(
 
         folder = keep_prediction(simulated, out)
         if not quiet:
-            print(f"\nReport, charts and every call: {folder}", file=sys.stderr)
+            print(f"\nEvery call is in {folder}; open in a browser: {folder / 'report.html'}", file=sys.stderr)
     raise typer.Exit(exit_code(simulated.analysis, shown, wanted))
