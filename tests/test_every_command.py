@@ -180,6 +180,7 @@ def test_loops_in_loops_go_through_every_command(tmp_path: Path) -> None:
     through_every_command(written(yaml.safe_load(NESTED), tmp_path))
 
 
+@pytest.mark.slow
 def test_embeddings_go_through_every_command(tmp_path: Path) -> None:
     shipped_one = (shipped() / "profiles" / f"{PROFILE}.yaml").read_text(encoding="utf-8")
     profile = with_embedding(shipped_one, "vectors", tmp_path, stretch=1.5)

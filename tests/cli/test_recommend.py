@@ -121,7 +121,7 @@ def test_slots_have_more_context_where_the_longest_call_needs_it(
         (("fan.yaml", *M1, *QUICK, "--memory", "much"), "--memory: expected a size"),
         (("fan.yaml", "--profile", "m1-published", *QUICK), "prefill_s_per_token"),
         (("none.yaml", *QUICK), "none.yaml"),
-        (("fan.yaml", "--server", "http://127.0.0.1:1", *QUICK), "--server: expected NAME=URL"),
+        (("fan.yaml", "--server", "four-slot=somewhere", *QUICK), "--server four-slot: expected an address"),
         ((), "name a workload, or a model with --model"),
         (
             ("embedded.yaml", "--memory", "50MB", *EPYC),

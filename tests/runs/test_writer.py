@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import processes
 import pytest
 
 from harness.errors import UserError
@@ -43,13 +44,15 @@ def test_a_run_has_a_writer_until_it_is_closed(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_was_killed_is_none(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with processes.started(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         path = Path(process.stdout.readline().strip())
         assert writer_of(path) == Writer(os.uname().nodename, process.pid, sure=True)
         with pytest.raises(UserError, match="another process is writing this run"):
             RunFolder(path)
         process.send_signal(signal.SIGKILL)
+        process.wait()
     assert (path / WRITER_NAME).exists()
     assert writer_of(path) is None
     RunFolder(path).close()

@@ -42,7 +42,7 @@ def workbench(file: Path) -> Iterator[str]:
 
 def until(page: Page, condition: str) -> None:
     """Wait until a condition of the page holds."""
-    patient = f"(async () => {{ for (let n = 0; n < 600 && !({condition}); n += 1) "
+    patient = f"(async () => {{ for (let n = 0; n < 2000 && !({condition}); n += 1) "
     patient += f"await new Promise((next) => setTimeout(next, 50)); return Boolean({condition}); }})()"
     assert page.run(patient), condition
 

@@ -165,6 +165,7 @@ def test_what_there_is_not(working: Bench) -> None:
     assert working.ask("measure", tab="none")["state"] == "failed"
 
 
+@pytest.mark.slow
 def test_the_best_are_measured_and_stand_beside_their_prediction(working: Bench) -> None:
     working.ask("recommend", tab="real", version=1, text=EMULATED, **ON)
     found, _ = until_ended(working, "real")

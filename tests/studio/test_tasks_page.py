@@ -12,6 +12,7 @@ from studio.test_tasks import EMULATED
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 
 
+@pytest.mark.slow
 def test_a_design_is_recommended_measured_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # where runs are kept
     file = tmp_path / "emulated.yaml"
