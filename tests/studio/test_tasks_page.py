@@ -31,6 +31,7 @@ def test_a_design_is_recommended_measured_and_compared(tmp_path: Path, monkeypat
         assert page.run("document.querySelector('#advice pre + *') !== null")
 
         until(page, "!document.querySelector('#measure').disabled")
+        page.run("document.querySelector('#budget').value = '60'")
         page.run("document.querySelector('#measure').focus()")
         page.key("Enter")
         until(page, "document.querySelector('#differences')")
