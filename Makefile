@@ -9,7 +9,7 @@ demo: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
 	@$(BIN)/slotwise run workloads/research-digest.yaml
 	@echo
-	@echo "A bigger model changes this, and so does a GPU: there four slots usually pay. On an H100 with an 8B model:"
+	@echo "A bigger model changes this, and so does a GPU. Predicted for an H100 with an 8B model:"
 	@echo "  $(BIN)/slotwise simulate workloads/research-digest.yaml --profile h100-8b --engine ollama --model big"
 	@echo "With your model, on your own Ollama:"
 	@echo "  $(BIN)/slotwise run workloads/research-digest.yaml --engine ollama --model NAME"
