@@ -14,6 +14,7 @@ __all__ = [
     "BusyMachine",
     "ClientShare",
     "Failures",
+    "FilledSlots",
     "GivenUp",
     "Implausible",
     "InterruptedTrials",
@@ -244,6 +245,17 @@ class ShortAnswers(NamedTuple):
     kind: Literal["short answers"] = "short answers"
 
 
+class FilledSlots(NamedTuple):
+    """Answers that filled the context of their slot, so that they ended there or lost the beginning of the prompt."""
+
+    server: str
+    filled: int
+    answers: int
+    context_tokens: int  # of a slot
+    enough_tokens: int  # that the longest call needs
+    kind: Literal["filled slots"] = "filled slots"
+
+
 class WaitedForModels(NamedTuple):
     """Calls that waited for their model to be loaded."""
 
@@ -300,6 +312,7 @@ Notice = (
     | OtherCalls
     | ClientShare
     | GivenUp
+    | FilledSlots
     | ShortAnswers
     | WaitedForModels
     | LoadedMidRun

@@ -30,6 +30,7 @@ from harness.analysis.facts import (
     UnknownQueue,
     WaitedForModels,
 )
+from harness.analysis.filled import filled_slots
 from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary
 from harness.analysis.timesplit import is_load_event
@@ -80,7 +81,7 @@ def notices_of(
             notices.append(ModelsNotLoaded(server.name, loaded, min(room, len(server.models))))
     notices += _client(run, candidates, cores=cores)
     notices += _given_up(run, candidates)
-    notices += _short_answers(candidates)
+    notices += [*filled_slots(run, candidates), *_short_answers(candidates)]
     notices += _waits(run, candidates, index)
     if 1 in {candidate.repeats for candidate in candidates} and repeats == 1:
         notices.append(OneRepeat())

@@ -8,6 +8,7 @@ from harness.analysis.facts import (
     BusyMachine,
     ClientShare,
     Failures,
+    FilledSlots,
     GivenUp,
     Implausible,
     InterruptedTrials,
@@ -116,6 +117,12 @@ def notice_text(notice: Notice) -> str:
                 for name, given_up, sent, calls in candidates
             )
             return f"Given up, because enough others had ended: {each}."
+        case FilledSlots(server, filled, answers, context, enough):
+            return (
+                f"{filled} of {count(answers, 'answer')} on {server} filled a slot of {context} tokens: they ended "
+                "there, or went on without the beginning of their prompt, so times are too short. Give each slot "
+                f"{enough} tokens (context_tokens: {enough})."
+            )
         case ShortAnswers(short, answers):
             return (
                 f"{short} of {count(answers, 'answer')} stopped before the requested length. Rates count the "

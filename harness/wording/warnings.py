@@ -8,6 +8,7 @@ from harness.analysis.facts import (
     BusyMachine,
     ClientShare,
     Failures,
+    FilledSlots,
     Implausible,
     InterruptedTrials,
     LateClient,
@@ -78,7 +79,10 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
             overloaded.setdefault(notice.pipeline, []).append(notice.candidate)
     for pipeline, names in overloaded.items():
         yield f"Overload under {quoted(names)}: jobs of {pipeline} arrived faster than they ended."
+    filled = sum(notice.filled for notice in analysis.notices if isinstance(notice, FilledSlots))
     for notice in analysis.notices:
+        if isinstance(notice, ShortAnswers) and notice.short <= filled:
+            continue  # why they stopped is said
         # Notes of runs of older versions have no kind; those of predictions say what they rest on.
         of_before = notice.kind == "run" and run.origin != "measured"
         if not isinstance(notice, Failures | LayersOnCpu | Overload) and not of_before and (text := _brief(notice)):
@@ -123,6 +127,9 @@ def _brief(notice: Notice) -> str:
             return others_brief(notice)
         case ClientShare(shares):
             return f"The client's own share of a call is high: up to {percent(max(share for *_, share in shares))}."
+        case FilledSlots(server, filled, answers, context, enough):
+            cut = f"{filled} of {count(answers, 'answer')} were cut"
+            return f"{cut}: a slot of {server} has {context} tokens, they need {enough}."
         case ShortAnswers(short, answers):
             return f"{short} of {count(answers, 'answer')} stopped before the requested length."
         case WaitedForModels():
