@@ -11,6 +11,7 @@ from harness.core.records import Origin
 from harness.runs.model import Note
 
 __all__ = [
+    "BesideWork",
     "BusyMachine",
     "ClientShare",
     "Failures",
@@ -256,6 +257,20 @@ class FilledSlots(NamedTuple):
     kind: Literal["filled slots"] = "filled slots"
 
 
+class BesideWork(NamedTuple):
+    """Replies that came while batch jobs ran: few of all, and much slower. Seconds, medians."""
+
+    candidate: str
+    pipeline: str
+    others: tuple[str, ...]  # the batch pipelines
+    beside: int  # replies while jobs of these were under way
+    replies: int  # all of them
+    beside_s: float
+    all_s: float
+    hidden: bool  # the pipeline's goal is met by the median of all, and not by that of these
+    kind: Literal["beside work"] = "beside work"
+
+
 class WaitedForModels(NamedTuple):
     """Calls that waited for their model to be loaded."""
 
@@ -295,7 +310,8 @@ class Recorded(NamedTuple):
 
 
 Notice = (
-    LayersOnCpu
+    BesideWork
+    | LayersOnCpu
     | Partial
     | MeasuredUntil
     | InterruptedTrials
