@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.analysis.beside import beside_work
 from harness.analysis.facts import (
     BusyMachine,
     ClientShare,
@@ -30,6 +31,7 @@ from harness.analysis.facts import (
     UnknownQueue,
     WaitedForModels,
 )
+from harness.analysis.filled import filled_slots
 from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary
 from harness.analysis.timesplit import is_load_event
@@ -73,14 +75,14 @@ def notices_of(
         differ = asked is not None and (found is not None or run.origin == "measured")
         if asked != found and (differ or server.slots_at_least):
             notices.append(SlotsDiffer(server.name, asked, found, server.slots_at_least))
-    notices += _overload(run, index)
+    notices += [*_overload(run, index), *beside_work(run, index)]
     for server in run.servers:
         loaded, room = server.details.get("models_loaded"), server.details.get("max_loaded_models")
         if isinstance(loaded, int) and isinstance(room, int) and loaded < min(room, len(server.models)):
             notices.append(ModelsNotLoaded(server.name, loaded, min(room, len(server.models))))
     notices += _client(run, candidates, cores=cores)
     notices += _given_up(run, candidates)
-    notices += _short_answers(candidates)
+    notices += [*filled_slots(run, candidates), *_short_answers(candidates)]
     notices += _waits(run, candidates, index)
     if 1 in {candidate.repeats for candidate in candidates} and repeats == 1:
         notices.append(OneRepeat())

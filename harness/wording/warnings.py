@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.analysis.facts import (
+    BesideWork,
     BusyMachine,
     ClientShare,
     Failures,
+    FilledSlots,
     Implausible,
     InterruptedTrials,
     LateClient,
@@ -29,7 +31,7 @@ from harness.analysis.model import Analysis
 from harness.core.records import PREDICTED
 from harness.runs.model import Note
 from harness.units import count, percent, seconds
-from harness.wording.figures import quoted
+from harness.wording.figures import listed, quoted
 from harness.wording.others import others_brief
 
 __all__ = ["layers_text", "warnings_of"]
@@ -79,10 +81,22 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
     for pipeline, names in overloaded.items():
         yield f"Overload under {quoted(names)}: jobs of {pipeline} arrived faster than they ended."
     for notice in analysis.notices:
+        if isinstance(notice, BesideWork) and notice.candidate == analysis.choice.candidate:
+            yield _beside(notice)
+    filled = sum(notice.filled for notice in analysis.notices if isinstance(notice, FilledSlots))
+    for notice in analysis.notices:
+        if isinstance(notice, ShortAnswers) and notice.short <= filled:
+            continue  # why they stopped is said
         # Notes of runs of older versions have no kind; those of predictions say what they rest on.
         of_before = notice.kind == "run" and run.origin != "measured"
         if not isinstance(notice, Failures | LayersOnCpu | Overload) and not of_before and (text := _brief(notice)):
             yield text
+
+
+def _beside(notice: BesideWork) -> str:
+    times = f"{seconds(notice.beside_s)}, not {seconds(notice.all_s)}"
+    goal = ": over its goal" if notice.hidden else ""
+    return f"While jobs of {listed(notice.others)} run, a {notice.pipeline} reply takes {times}{goal}."
 
 
 def _failures(notice: Failures) -> str:
@@ -123,6 +137,9 @@ def _brief(notice: Notice) -> str:
             return others_brief(notice)
         case ClientShare(shares):
             return f"The client's own share of a call is high: up to {percent(max(share for *_, share in shares))}."
+        case FilledSlots(server, filled, answers, context, enough):
+            cut = f"{filled} of {count(answers, 'answer')} were cut"
+            return f"{cut}: a slot of {server} has {context} tokens, they need {enough}."
         case ShortAnswers(short, answers):
             return f"{short} of {count(answers, 'answer')} stopped before the requested length."
         case WaitedForModels():
