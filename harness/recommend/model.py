@@ -93,11 +93,12 @@ class UsersRow(NamedTuple):
 
 
 class Users(NamedTuple):
-    """How many people the answer carries: with goals the most that meet them, else where throughput stops rising."""
+    """How many people the answer carries: with goals the most up to which every tried number meets them, else where
+    throughput stops rising."""
 
     candidate: str
     rows: tuple[UsersRow, ...]
-    most: int | None  # None: one is too many
+    most: int | None  # None: one is too many already
     with_goals: bool
 
 
