@@ -24,6 +24,7 @@ from harness.wording.predictions import HELD_OUT
 from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, than, turned
 from harness.wording.reloads import reloads_texts
+from harness.wording.standard_set import more_ways
 from harness.wording.to_do import file_of, to_do
 from harness.wording.verdicts import spilled, unmeasured
 from harness.wording.warnings import warnings_of
@@ -53,6 +54,7 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
             tuple(one for one in (part("Why", *reasons), _details(again)) if one.lines),
         )
     more = _next(analysis) if sure is None else map(AnswerLine, sure)
+    ways = more_ways(analysis) if sure is None else ()
     known = map(AnswerLine, _how_sure(analysis, name))
     beside = _contrast(analysis, name)
     other = None if beside is None else analysis.by_name[beside.candidate]
@@ -61,7 +63,7 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
         part("Instead", *_instead(analysis)),
         part("Loads", *reloads_texts(analysis.by_name[name].reloads)),
         AnswerPart("Do this", tuple(to_do(analysis, name, again))),
-        AnswerPart("How sure", (*_resume(analysis), *known, *_open_questions(analysis), *more)),
+        AnswerPart("How sure", (*_resume(analysis), *known, *_open_questions(analysis), *ways, *more)),
         _details(again),
     )
     kept = tuple(one for one in parts if one.lines)
