@@ -45,7 +45,6 @@ def test_what_the_names_mean_is_said_where_the_workload_names_no_candidates() ->
     )
     assert meanings_text(of_the_set("window", "unbounded", standard=False)) == ""
     assert meanings_text(of_the_set("window", "window3-on-4")) == "", "these are of a search"
-    assert said(of_the_set("serial", "window")).method[0].startswith("What these names mean: serial: one call at a time;")
 
 
 def test_an_answer_says_how_few_ways_were_tried() -> None:
@@ -54,10 +53,11 @@ def test_an_answer_says_how_few_ways_were_tried() -> None:
     assert more_ways(of_the_set("serial", "window", standard=False)) == ()
 
 
-def test_whether_a_workload_names_candidates_is_in_its_analysis() -> None:
-    run = scenario({"serial": steady(16), "batched": steady(13)})
-    assert not analyse(run).run.standard_set
-    without = run._replace(workload=run.workload.model_copy(update={"compare": {}}))
-    assert analyse(without).run.standard_set
-    sure = next(part for part in run_answer(analyse(run)).parts if part.title == "How sure")
-    assert not any("standard ways" in line.text for line in sure.lines)
+def test_both_are_in_the_answer_and_the_report_of_a_workload_without_candidates() -> None:
+    run = scenario({"serial": steady(16), "split": steady(13)})
+    for compare, there in ((run.workload.compare, False), ({}, True)):
+        found = analyse(run._replace(workload=run.workload.model_copy(update={"compare": compare})))
+        sure = next(part for part in run_answer(found).parts if part.title == "How sure")
+        assert any(line.text.startswith("2 standard ways were tried.") for line in sure.lines) == there
+        first = said(found).method[0]
+        assert first.startswith("What these names mean: serial: one call at a time; split: ") == there
