@@ -16,6 +16,7 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
+from harness.core.records import Origin
 from harness.report.answer import MOST_LINES, answer_lines, answer_markdown, print_answer
 from harness.report.summary import read_analysis, summary
 from harness.units import seconds
@@ -185,6 +186,13 @@ def test_not_settled_yet() -> None:
     )
     sure = part_of(lines, "How sure")
     assert re.search(r"About 45 repeats of each would resolve this, in \d+ min: slotwise run .* --until resolved", sure)
+
+
+@pytest.mark.parametrize("origin", ["measured", "predicted"])
+def test_a_single_way_is_compared_with_nothing(origin: Origin) -> None:
+    answer = run_answer(analyse(scenario({"serial": steady(16)}, origin=origin)))
+    assert part_of(screen(answer), "Why") == f"Only one way was {origin}, so nothing was compared."
+    assert not any(part.title == "Instead" for part in answer.parts)
 
 
 def test_one_repeat_settles_nothing() -> None:
