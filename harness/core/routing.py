@@ -222,7 +222,7 @@ class SelectiveQueue(QueueState[J, P]):
 
     Another server may have taken a call that waits here too; batch calls may have to leave slots to interactive ones;
     keys may have grown. A key is put right when its call comes to the front: as none ever shrinks, the call in front
-    is the first as soon as its own key is right. Only keys that depend on the time are all put right, before each start.
+    is the first as soon as its own key is right. Keys that depend on the time are all put right, before each start.
 
     Where calls may wait on several servers (`shared`), one is taken at a time, or a whole wave.
     """
@@ -305,7 +305,7 @@ class SelectiveQueue(QueueState[J, P]):
             refuse(self.queue.scheduling, error)
 
     def _asked_again(self, heap: list[Item[J, P]], now_s: float) -> list[Item[J, P]]:
-        found = [(self._key_of(call, node, job, now_s), call_id, call, job, node) for _, call_id, call, job, node in heap]
+        found = [(self._key_of(call, node, job, now_s), number, call, job, node) for _, number, call, job, node in heap]
         heapify(found)
         return found
 

@@ -74,8 +74,8 @@ OWN_KEY = KeyCode("key", "The lowest key goes first.", "key")  # of a policy tha
 class Scheduling:
     """All that is known of one scheduling policy."""
 
-    # (call, its node, its job, the server's settings) -> a sort key; keys of one server must compare with each other. One
-    # that takes `now_s` too (the trial's time in seconds) is asked again for all that waits before each start.
+    # (call, its node, its job, the server's settings) -> a sort key; keys of one server must compare with each other.
+    # One that takes `now_s` too (the trial's time in seconds) is asked again for all that waits before each start.
     key: Callable[..., Any]
     says: str = ""  # who goes first, as a clause: "interactive calls overtake waiting batch calls"
     grows: bool = True  # the key may grow while a call waits (it must never shrink): it is put right at the front

@@ -36,6 +36,7 @@ from harness.recommend.facts import (
     SearchInterrupted,
 )
 from harness.recommend.model import RECOMMENDATION_VERSION, PathUse, Point, Recommendation
+from harness.recommend.own import own_of
 from harness.recommend.runners import servers_as_loaded
 from harness.recommend.scoring import CandidateScore, Judge, front, pick
 from harness.recommend.search import SEEDS, Searched, search
@@ -128,6 +129,7 @@ def recommend(
         memory=memory,
         longest_call=longest,
         interrupted=searched.interrupted,
+        own=own_of(space, searched, judge, best),
     )
     if names and not searched.interrupted:
         try:

@@ -108,7 +108,7 @@ class Designs:
     def _too_much(
         self, specs: Mapping[str, ServerSpec], place: tuple[tuple[int | Pool, ...], ...]
     ) -> TooMuch | None:
-        """Return what these servers, in the order of the queues, do not fit into with the contexts that agents ask for."""
+        """Return what these servers, by queue, do not fit into with the contexts that agents ask for."""
         return self._fits(as_loaded(self._loaded.pipelines, place, list(specs.values()))) if self._fits else None
 
     def _everywhere(self, place: int | Pool) -> tuple[tuple[int | Pool, ...], ...]:

@@ -12,6 +12,7 @@ from harness.recommend.facts import (
     LongestCall,
     MemoryNeed,
     NearestToGoals,
+    OwnPolicy,
     RecommendationNote,
     Relief,
     SearchSummary,
@@ -192,3 +193,4 @@ class Recommendation(NamedTuple):
     users: Users | None = None
     confirmation: Confirmation | None = None
     interrupted: bool = False
+    own: tuple[OwnPolicy, ...] = ()  # what became of the user's own policies

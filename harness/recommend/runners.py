@@ -28,7 +28,7 @@ __all__ = ["as_loaded", "runners_needed", "servers_as_loaded"]
 def as_loaded(
     pipelines: Sequence[Pipeline], placement: Sequence[Sequence[int | Pool]], servers: Sequence[ServerSpec]
 ) -> list[ServerSpec]:
-    """Return a candidate's servers with the context that their model is loaded with at most: what agents ask for counts.
+    """Return a candidate's servers with the largest context that their model is loaded with: as agents ask for it.
 
     Args:
         pipelines: of the workload.

@@ -193,8 +193,8 @@ def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: 
 def most_people(rows: Sequence[UsersRow], *, with_goals: bool) -> int | None:
     """Return how many people are served well, of rows with more and more of them; None where one is too many.
 
-    With goals that is the last number before the first that misses one: a larger number that meets them again does so by
-    chance, or because the order of jobs suits it. Without goals it is where throughput stops rising.
+    With goals that is the last number before the first that misses one: a larger number that meets them again does so
+    by chance, or because the order of jobs suits it. Without goals it is where throughput stops rising.
     """
     if with_goals:
         return max((row.users for row in takewhile(lambda row: row.meets_goals, rows)), default=None)

@@ -36,6 +36,7 @@ from harness.recommend.model import (
 from harness.units import count, percent, seconds
 from harness.wording.figures import GOAL_LABELS, listed
 from harness.wording.open_questions import open_questions_text
+from harness.wording.own_policies import own_text
 from harness.wording.searches import excluded_text, memory_text, search_sentences, too_long_text
 
 __all__ = ["RecommendationText", "change_text", "end_text", "goal_sentences", "note_text", "recommended", "users_text"]
@@ -55,6 +56,7 @@ class RecommendationText(NamedTuple):
     bounds: tuple[str, ...]
     memory: str
     confirmation: tuple[str, ...]
+    own: tuple[str, ...]
 
 
 def recommended(found: Recommendation) -> RecommendationText:
@@ -71,6 +73,7 @@ def recommended(found: Recommendation) -> RecommendationText:
         bounds=tuple(map(_bound, found.bounds)),
         memory=memory_text(found.memory, found.longest_call),
         confirmation=tuple(_confirmation(found.confirmation, found.answer)) if found.confirmation else (),
+        own=tuple(own_text(own, found.paths) for own in found.own),
     )
 
 
