@@ -207,9 +207,9 @@ class SearchSummary(NamedTuple):
         return self.kept + self.merged == self.candidates and not self.interrupted
 
 
-# --- a user's own policies ----------------------------------------------------------------------------------------------
+# --- a user's own policies -------------------------------------------------------------------------------------------
 
-# Why no candidate has it: it needs both paths on one server, it would leave slots idle, it does the same as a simpler one,
+# Why no candidate has it: it needs both paths on one server, would leave slots idle, does the same as a simpler one;
 # there is no choice of servers, or no prompt that a server may have kept.
 NotTriedWhy = Literal["", "one path", "idle slots", "the same", "no choice", "no prefixes", "left out"]
 

@@ -108,7 +108,8 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Model
     `serial` on one slot; `window`, `waves` and `unbounded` on N (the most slots in the file, else four). Where there
     are both paths, `interactive-first` too (a window on N in which interactive calls overtake waiting batch calls) and
     `split` (interactive on one slot, batch on N). Each server of the split has half of the cores: two engines that
-    both spread over all of them wait for each other in every step. A running server named by `url` has no twin: there `serial` is one call in flight on it, and `split` needs a one-slot server in the file.
+    both spread over all of them wait for each other in every step. A running server named by `url` has no twin: there
+    `serial` is one call in flight on it, and `split` needs a one-slot server in the file.
     Where nodes ask for several models and a server has one, each candidate has a server for each, on half of the cores.
     """
     many = most_slots(known)

@@ -234,12 +234,13 @@ def alone(*some: Pipeline, queue: ServerQueue) -> Bench:
 
 @pytest.mark.parametrize(("ended_s", "first"), [(6.25, "b0.only0#1"), (5.75, "d0.only0#3")])
 def test_a_key_that_takes_the_time_is_asked_again_before_each_start(ended_s: float, first: str) -> None:
-    """The last comes first, but a call that has waited 5 s goes before all others: b, which came at 1 s, from 6 s on."""
+    """The last comes first, but a call that has waited 5 s goes before all others: b, of 1 s, from 6 s on."""
 
     def last_come(call: Call, node: NodeView, job: JobView, settings: Any, now_s: float) -> tuple[bool, float]:
         return now_s < call.ready_s + 5, -call.ready_s
 
-    some = [pipeline(name, *SINGLE, arrival=Listed((at,))) for name, at in zip("abcd", (0.0, 1.0, 4.0, 5.5), strict=True)]
+    came = {"a": 0.0, "b": 1.0, "c": 4.0, "d": 5.5}
+    some = [pipeline(name, *SINGLE, arrival=Listed((at,))) for name, at in came.items()]
     bench = alone(*some, queue=own(last_come))
     assert bench.due(0) == ["a0.only0#0 on one"]
     assert bench.due(1) == bench.due(4) == []
@@ -268,7 +269,10 @@ def test_what_a_key_sees_of_a_node() -> None:
     told = node("ask", expected_prompt_tokens=40, expected_output_tokens=10, thinking=fixed(5), priority=2)
     alone(pipeline("p", told, node("sum", (0,))), queue=own(key)).due(0)
     alone(pipeline("c", node("sum"), path="interactive"), queue=own(key)).due(0)
-    assert list(dict.fromkeys(seen)) == [("ask", "ask", 40, 15, "batch", 2), ("sum", "sum", None, None, "interactive", 0)]
+    assert list(dict.fromkeys(seen)) == [
+        ("ask", "ask", 40, 15, "batch", 2),
+        ("sum", "sum", None, None, "interactive", 0),
+    ]
 
 
 # --- places ---

@@ -104,13 +104,13 @@ TRIED = OwnPolicy("scheduling", "mine", 3, best="window-on-4-mine", ratios=(1.25
     [
         (
             TRIED,
-            'was tried in 3 candidates; the best of these, "window-on-4-mine", takes 1.25 (batch) and 2.00 (interactive) '
-            "times as long as the answer of the search.",
+            'was tried in 3 candidates; the best of these, "window-on-4-mine", takes 1.25 (batch) and 2.00 '
+            "(interactive) times as long as the answer of the search.",
         ),
         (
             TRIED._replace(candidates=1, misses_goal=True),
-            'was tried in 1 candidate; the best of these, "window-on-4-mine", takes 1.25 (batch) and 2.00 (interactive) '
-            "times as long as the answer of the search, and misses a goal.",
+            'was tried in 1 candidate; the best of these, "window-on-4-mine", takes 1.25 (batch) and 2.00 '
+            "(interactive) times as long as the answer of the search, and misses a goal.",
         ),
         (
             TRIED._replace(chosen=True),

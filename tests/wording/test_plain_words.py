@@ -101,7 +101,8 @@ def test_no_banned_word_stands_in_what_a_user_reads() -> None:
 
 def test_no_house_idiom_stands_in_the_docs() -> None:
     root = HARNESS.parent
-    pages = [*root.glob("docs/**/*.md"), *root.glob("*.md"), root / "benchmarks/README.md", root / "reports/gallery/README.md"]
+    pages = [*root.glob("docs/**/*.md"), *root.glob("*.md")]
+    pages += [root / "benchmarks/README.md", root / "reports/gallery/README.md"]
     found = [
         f"{page.relative_to(root)}:{number}: {match[0]!r}"
         for page in pages

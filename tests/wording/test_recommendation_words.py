@@ -117,22 +117,26 @@ def people(meeting: dict[int, bool]) -> Users:
 @pytest.mark.parametrize(
     ("meeting", "text"),
     [
-        ({1: True, 2: True}, '"a" meets every goal for up to 2 people at once (2.00 s for a reply); more people were not tried.'),
+        (
+            {1: True, 2: True},
+            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); more people were not '
+            "tried.",
+        ),
         (
             {1: True, 2: True, 3: False, 4: False},
-            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); with 3 it misses a goal (3.00 s for a '
-            "reply).",
+            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); with 3 it misses a goal (3.00 s '
+            "for a reply).",
         ),
         (
             {1: True, 2: True, 3: False, 4: False, 6: False, 8: True, 12: False, 16: True},
-            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); with 3 it misses a goal (3.00 s for a '
-            "reply). That it meets them with 8 and 16 is no reason to plan for that many.",
+            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); with 3 it misses a goal (3.00 s '
+            "for a reply). That it meets them with 8 and 16 is no reason to plan for that many.",
         ),
         ({1: False, 2: False}, 'Not even one person at a time meets every goal with "a".'),
         (
             {1: False, 2: True, 3: False},
-            'Not even one person at a time meets every goal with "a". That it meets them with 2 is no reason to plan for '
-            "that many.",
+            'Not even one person at a time meets every goal with "a". That it meets them with 2 is no reason to plan '
+            "for that many.",
         ),
     ],
 )
@@ -143,5 +147,6 @@ def test_up_to_is_said_of_a_number_below_which_every_number_meets_the_goals(
 
 
 def test_without_goals_it_is_where_throughput_is_within_5_percent_of_the_best() -> None:
-    rows = [UsersRow(users, rate, (1.0,), True) for users, rate in ((1, 50.0), (2, 94.0), (3, 96.0), (4, 90.0), (6, 100.0))]
+    rates = {1: 50.0, 2: 94.0, 3: 96.0, 4: 90.0, 6: 100.0}
+    rows = [UsersRow(users, rate, (1.0,), True) for users, rate in rates.items()]
     assert most_people(rows, with_goals=False) == 3
