@@ -51,10 +51,9 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
             first,
             basis_of(analysis),
             answer_table(analysis),
-            tuple(one for one in (part("Why", *reasons), _details(again)) if one.lines),
+            tuple(one for one in (part("Why", *reasons), _details(analysis, again)) if one.lines),
         )
     more = _next(analysis) if sure is None else map(AnswerLine, sure)
-    ways = more_ways(analysis) if sure is None else ()
     known = map(AnswerLine, _how_sure(analysis, name))
     beside = _contrast(analysis, name)
     other = None if beside is None else analysis.by_name[beside.candidate]
@@ -63,8 +62,8 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
         part("Instead", *_instead(analysis)),
         part("Loads", *reloads_texts(analysis.by_name[name].reloads)),
         AnswerPart("Do this", tuple(to_do(analysis, name, again))),
-        AnswerPart("How sure", (*_resume(analysis), *known, *open_questions(analysis), *ways, *more)),
-        _details(again),
+        AnswerPart("How sure", (*_resume(analysis), *known, *open_questions(analysis), *more)),
+        _details(analysis, again),
     )
     kept = tuple(one for one in parts if one.lines)
     return Answer(warnings_of(analysis), _headline(analysis, name), basis_of(analysis), answer_table(analysis), kept)
@@ -346,8 +345,8 @@ def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:
                     break
 
 
-def _details(again: str) -> AnswerPart:
-    return AnswerPart("Details", (AnswerLine(f"{again} --full", code=True),))
+def _details(analysis: Analysis, again: str) -> AnswerPart:
+    return AnswerPart("Details", (*more_ways(analysis), AnswerLine(f"{again} --full", code=True)))
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

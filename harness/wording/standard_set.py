@@ -24,16 +24,20 @@ def meanings_text(analysis: Analysis) -> str:
     names = [candidate.name for candidate in analysis.candidates]
     if not _standard(analysis):
         return ""
-    return f"What these names mean: {'; '.join(f'{name}: {MEANINGS[name]}' for name in names)}."
+    meanings = "; ".join(f"{name}: {MEANINGS[name]}" for name in names)
+    return f"What these names mean: {meanings}. {_ways(analysis)} tried; slotwise recommend searches more."
 
 
 def more_ways(analysis: Analysis) -> tuple[AnswerLine, ...]:
     """Say how few ways were compared and what searches more, where the workload names none."""
     if not _standard(analysis):
         return ()
-    n, file = len(analysis.candidates), file_of(analysis.run.command)
-    ways = "1 standard way was" if n == 1 else f"{n} standard ways were"
-    return (AnswerLine(f"{ways} tried. To search more: slotwise recommend {file}"),)
+    return (AnswerLine(f"{_ways(analysis)} tried; slotwise recommend {file_of(analysis.run.command)} searches more."),)
+
+
+def _ways(analysis: Analysis) -> str:
+    n = len(analysis.candidates)
+    return "1 standard way was" if n == 1 else f"{n} standard ways were"
 
 
 def _standard(analysis: Analysis) -> bool:

@@ -10,6 +10,7 @@ from recommend.workloads import UNKNOWN, both, fan, loaded_of, paper
 
 from harness.core.policies import STANDARD
 from harness.core.policy import PolicySource
+from harness.core.records import Path as Side
 from harness.own_policies import policies_of
 from harness.predict.servers import Profiles
 from harness.recommend.answer import recommend
@@ -94,8 +95,8 @@ def test_a_workload_without_own_policies_says_nothing_of_them(tmp_path: Path) ->
     assert found.recommendation.own == ()
 
 
-BATCH = ("batch",)
-TWO = ("batch", "interactive")
+BATCH: tuple[Side, ...] = ("batch",)
+TWO: tuple[Side, ...] = ("batch", "interactive")
 TRIED = OwnPolicy("scheduling", "mine", 3, best="window-on-4-mine", ratios=(1.25, 2.0))
 
 

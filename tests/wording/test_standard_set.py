@@ -41,7 +41,8 @@ def test_every_name_of_the_set_has_a_meaning() -> None:
 def test_what_the_names_mean_is_said_where_the_workload_names_no_candidates() -> None:
     assert meanings_text(of_the_set("window", "unbounded")) == (
         "What these names mean: window: as many calls as the server has slots, and the next as soon as one has ended; "
-        "unbounded: every call at once; the server's own queue decides."
+        "unbounded: every call at once; the server's own queue decides. 2 standard ways were tried; slotwise recommend "
+        "searches more."
     )
     assert meanings_text(of_the_set("window", "unbounded", standard=False)) == ""
     assert meanings_text(of_the_set("window", "window3-on-4")) == "", "these are of a search"
@@ -49,7 +50,7 @@ def test_what_the_names_mean_is_said_where_the_workload_names_no_candidates() ->
 
 def test_an_answer_says_how_few_ways_were_tried() -> None:
     (line,) = more_ways(of_the_set("serial", "window"))
-    assert line.text == "2 standard ways were tried. To search more: slotwise recommend my.yaml"
+    assert line.text == "2 standard ways were tried; slotwise recommend my.yaml searches more."
     assert more_ways(of_the_set("serial", "window", standard=False)) == ()
 
 
@@ -57,7 +58,7 @@ def test_both_are_in_the_answer_and_the_report_of_a_workload_without_candidates(
     run = scenario({"serial": steady(16), "split": steady(13)})
     for compare, there in ((run.workload.compare, False), ({}, True)):
         found = analyse(run._replace(workload=run.workload.model_copy(update={"compare": compare})))
-        sure = next(part for part in run_answer(found).parts if part.title == "How sure")
-        assert any(line.text.startswith("2 standard ways were tried.") for line in sure.lines) == there
+        details = run_answer(found).parts[-1]
+        assert any(line.text.startswith("2 standard ways were tried;") for line in details.lines) == there
         first = said(found).method[0]
         assert first.startswith("What these names mean: serial: one call at a time; split: ") == there
