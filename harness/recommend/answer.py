@@ -83,8 +83,7 @@ def recommend(
     """
     loaded = space.loaded
     needed = {
-        candidate.number: memory.needed(servers_as_loaded(loaded, candidate.plan))
-        for candidate in space.candidates
+        candidate.number: memory.needed(servers_as_loaded(loaded, candidate.plan)) for candidate in space.candidates
     }
     judge = Judge.of(loaded.workload, needed)
     evaluate = told(evaluate, progress.part)

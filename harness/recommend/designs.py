@@ -82,9 +82,7 @@ class Designs:
         not fit."""
         name = name or "+".join(_named(queue) for queue in queues)
         used = {queue.server: specs[queue.server] for queue in queues}
-        for choice, why in choices_with_room(
-            used, self._levers_of, lambda own: self._too_much(self._less(own), place)
-        ):
+        for choice, why in choices_with_room(used, self._levers_of, lambda own: self._too_much(self._less(own), place)):
             too_much, mark, chosen = self._too_much(choice.specs, place), "", choice.specs
             if why:
                 self.dropped[why] += 1
@@ -105,9 +103,7 @@ class Designs:
             for server, spec in specs.items()
         }
 
-    def _too_much(
-        self, specs: Mapping[str, ServerSpec], place: tuple[tuple[int | Pool, ...], ...]
-    ) -> TooMuch | None:
+    def _too_much(self, specs: Mapping[str, ServerSpec], place: tuple[tuple[int | Pool, ...], ...]) -> TooMuch | None:
         """Return what these servers, by queue, do not fit into with the contexts that agents ask for."""
         return self._fits(as_loaded(self._loaded.pipelines, place, list(specs.values()))) if self._fits else None
 

@@ -48,4 +48,3 @@ def too_uncertain(origin: Origin) -> str:
     if origin == "estimated":
         return f"{NOT_RESOLVABLE}: measure it."
     return "More repeats do not help: the profile is too uncertain. Measure it."
-

@@ -107,7 +107,6 @@ def _once(analysis: Analysis) -> bool:
     return any(verdict.standing == "one repeat" for verdict in analysis.paths)
 
 
-
 # --- why, and what the others cost ------------------------------------------------------------------------------------
 
 
@@ -329,7 +328,6 @@ def _next(analysis: Analysis) -> Iterator[AnswerLine]:
 def _sure(analysis: Analysis, path: Path, found: Comparison) -> str:
     subject = _subject(analysis, path)
     return subject.against(found) if found.relation == "equivalent" else subject.takes_between(found)
-
 
 
 def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:

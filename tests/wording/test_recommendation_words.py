@@ -119,8 +119,7 @@ def people(meeting: dict[int, bool]) -> Users:
     [
         (
             {1: True, 2: True},
-            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); more people were not '
-            "tried.",
+            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); more people were not tried.',
         ),
         (
             {1: True, 2: True, 3: False, 4: False},
