@@ -1,7 +1,7 @@
 """What the workloads of the gallery would do elsewhere: predictions on machines that were chosen before looking.
 
 The H100 has a measured profile. The others are estimated, each with a model that people run on such a machine. They are
-named here, were so before any of their results was seen, and every workload is shown, whoever wins.
+named here, were so before any of their results was seen, and every workload is shown, none left out.
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ def _how(elsewhere: Mapping[str, Sequence[Elsewhere]]) -> Iterator[str]:
     yield "## The other machines"
     yield ""
     yield "They were named in `benchmarks/gallery_machines.py` before any of their results was seen. Every workload is"
-    yield f"shown, whoever wins. {REPEATS} repeats in virtual time; numbers of slots that a profile lacks are derived."
+    yield f"shown, none left out. {REPEATS} repeats in virtual time; numbers of slots that a profile lacks are derived."
     yield "An estimate knows the device's figures alone ([more](../../docs/explanation/estimates.md))."
     yield ""
     for machine in MACHINES:

@@ -58,6 +58,7 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
         work=tuple(run.work.items()),
         missing=tuple(plan.name for plan in run.plans if plan.name not in {trial.candidate for trial in run.trials}),
         engines=tuple(dict.fromkeys(KINDS[server.kind].engine_name for server in run.servers if server.kind in KINDS)),
+        standard_set=not run.workload.compare,
     )
     return Analysis(
         ANALYSIS_VERSION,

@@ -70,6 +70,7 @@ class RunHead(NamedTuple):
     work: tuple[tuple[str, str], ...] = ()  # digests of what was done, by part; empty: an older run
     missing: tuple[str, ...] = ()  # candidates of the workload that were neither predicted nor measured
     engines: tuple[str, ...] = ()  # by name, of the servers' kinds
+    standard_set: bool = False  # the workload names no candidates
 
 
 class AgentUse(NamedTuple):

@@ -140,10 +140,10 @@ def _result(head: MachineResult, analysis: Analysis, loaded: Loaded, profile: Pr
 def _needed(candidate: CandidateSummary, loaded: Loaded, profile: Profile) -> int | None:
     """Return what the servers of a candidate take; None where that is not known."""
     like = loaded.servers[most_slots(loaded.servers)]
-    servers = [
-        loaded.servers.get(use.server, like).model_copy(
-            update={"slots": use.slots, "context_tokens": use.context_tokens}
-        )
-        for use in candidate.servers
-    ]
+    servers = []
+    for use in candidate.servers:
+        spec = loaded.servers.get(use.server, like)
+        asked = [spec.context_for(agent.num_ctx) or 0 for agent in use.agents]
+        context = max((use.context_tokens, *asked))
+        servers.append(spec.model_copy(update={"slots": use.slots, "context_tokens": context}))
     return memory_of(like, profile).needed(servers)

@@ -45,6 +45,7 @@ from harness.recommend.facts import (
     RecommendationNote,
 )
 from harness.recommend.model import Recommendation
+from harness.recommend.runners import as_loaded
 from harness.recommend.several import asked_models, check_models, server_like, space_of_two
 from harness.recommend.space import Space, design_space
 from harness.recommend.workers import LITTLE_S, Evaluate, in_process, on_cluster, on_cores
@@ -212,6 +213,12 @@ def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None, context
     like, models = loaded.servers[most_slots(loaded.servers)], asked_models(loaded)
     first = memory_of(like, _profile_of(loaded, profiles, models[0]), limit_bytes)
     rooms = rooms_of(loaded, profiles, limit_bytes)
+    if len(models) == 1:
+        everywhere = [[0] * len(pipeline.graph.nodes) for pipeline in loaded.pipelines]
+        (asked,) = as_loaded(loaded.pipelines, everywhere, [like])
+        if asked.context_tokens != like.context_tokens:  # what agents ask for is not cut
+            like, context_tokens = asked, None
+            first = first._replace(asked_tokens=asked.context_tokens)
     if not like.running:
         check_one_slot(first._replace(rooms=rooms), like, context_tokens)
     others = {

@@ -10,8 +10,10 @@ from harness.core.flow import Advance, FlowShape, FlowWalk
 from harness.core.graph import Node, Pipeline
 from harness.core.paths import remaining_tokens
 from harness.core.plan import Plan, Pool, ServerQueue, queues_of
+from harness.core.policy import seen_as
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply
 from harness.core.routing import QueueState, SelectiveQueue
+from harness.core.scheduling import JobView, NodeView
 from harness.core.walk import Shape, Walk
 
 __all__ = ["CallSite", "FlowJob", "Job", "State", "has_pools", "queue_states", "sites_of"]
@@ -24,6 +26,7 @@ class CallSite:
     """One node of one pipeline in this candidate: everything that all its calls have in common, worked out once."""
 
     __slots__ = (
+        "agent",
         "ahead",
         "answers",
         "backoff_s",
@@ -32,10 +35,13 @@ class CallSite:
         "feeds",
         "index",
         "length",
+        "name",
         "names",
+        "output_tokens",
         "path",
         "pool",
         "priority",
+        "prompt_tokens",
         "queue",
         "retries",
         "state",
@@ -66,6 +72,10 @@ class CallSite:
         self.priority = node.priority
         self.answers = node.answers
         self.path = names[0][4]
+        self.name = node.name
+        self.agent = node.agent
+        self.prompt_tokens = node.expected_prompt_tokens
+        self.output_tokens = node.expected_generated
         self.length, self.ahead = shares  # of the longest call, and of the longest path: see `Asks`
         self.pool = at if isinstance(at, Pool) else None
         self.queue = queues_of(at)[0]  # with a pool not yet that to which calls will go
@@ -99,6 +109,9 @@ class CallSite:
         """Return the record of a delay of this tool."""
         (candidate, repeat, origin, pipeline, _), node, _ = self.names
         return DelayRecord(candidate, repeat, origin, pipeline, job, node, start_s, end_s, iteration)
+
+
+seen_as(CallSite, "node", sorted(NodeView.__annotations__))
 
 
 class Job(Walk):
@@ -164,6 +177,7 @@ class Job(Walk):
         )
 
 
+seen_as(Job, "job", sorted(JobView.__annotations__))
 State = QueueState[Job, CallSite]
 
 
@@ -202,7 +216,7 @@ def queue_states(pipelines: tuple[Pipeline, ...], plan: Plan) -> tuple[State, ..
 
 def _selects(queue: ServerQueue) -> bool:
     scheduling = queue.scheduling
-    return queue.most_batch is not None or scheduling.grows or "served_s" in scheduling.reads
+    return queue.most_batch is not None or scheduling.grows or scheduling.timed or "served_s" in scheduling.reads
 
 
 def has_pools(plan: Plan) -> bool:

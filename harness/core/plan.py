@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from harness.core.concurrency import WINDOW, Concurrency
 from harness.core.placement import Placement
+from harness.core.policy import seen_as
 from harness.core.scheduling import FIFO, Scheduling
 
 __all__ = ["Plan", "Pool", "ServerQueue", "queues_of", "simplicity_of"]
@@ -47,6 +48,9 @@ class ServerQueue(NamedTuple):
     def most_batch(self) -> int | None:
         """The most batch calls in flight where that is another number."""
         return self.concurrency.most_batch(self)
+
+
+seen_as(ServerQueue, "server", ("slots", "limit", "reserve", "max_wait_s", "ageing_s"))
 
 
 class Pool(NamedTuple):

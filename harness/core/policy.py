@@ -8,14 +8,14 @@ Slotwise.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from hashlib import sha256
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from harness.errors import PolicyError
 
-__all__ = ["BUILT_IN", "PolicySource", "asked", "facts_of", "made", "refuse", "whose"]
+__all__ = ["BUILT_IN", "PolicySource", "asked", "facts_of", "made", "refuse", "seen_as", "whose"]
 
 P = TypeVar("P")
 
@@ -74,9 +74,27 @@ def refuse(policy: Any, error: Exception | str) -> NoReturn:
     """Raise PolicyError: a policy broke its contract; `error` is what it raised, or what is wrong."""
     if isinstance(error, PolicyError):
         raise error
-    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    text = error if isinstance(error, str) else _not_there(error) or f"{type(error).__name__}: {error}"
     cause = error if isinstance(error, Exception) else None
     raise PolicyError(f"{whose(policy.name, policy.source)}: {text}") from cause
+
+
+# By class: what a policy calls its objects, and what it may read of them.
+_SEEN: dict[type, tuple[str, tuple[str, ...]]] = {}
+
+
+def seen_as(kind: type, what: str, names: Iterable[str]) -> None:
+    """Note what policies may read of the objects of a class, to be said where one asks for something else."""
+    _SEEN[kind] = (what, tuple(names))
+
+
+def _not_there(error: Exception) -> str:
+    """Say what there is to read, where a policy asked for something that is not there; "" where it did not."""
+    kind = next((one for one in type(getattr(error, "obj", None)).__mro__ if one in _SEEN), None)
+    if kind is None or not isinstance(error, AttributeError):
+        return ""
+    what, names = _SEEN[kind]
+    return f'a {what} has no "{error.name}"; it has {", ".join(names)}'
 
 
 def asked(policy: Any, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from harness.core.events import Call
 from harness.core.plan import ServerQueue
-from harness.core.policy import asked, refuse
+from harness.core.policy import asked, refuse, seen_as
 from harness.core.scheduling import JobView, NodeView
 from harness.core.waiting import MOST_GONE, Ages, OfJobs
 from harness.units import count
@@ -214,29 +214,34 @@ class QueueState(Generic[J, P]):
             self.take_out(set())
 
 
+seen_as(QueueState, "queue", ("in_flight", "ready", "feeding", "oldest_ready_s", "queue"))
+
+
 class SelectiveQueue(QueueState[J, P]):
     """A queue whose first call need not be the next to start.
 
     Another server may have taken a call that waits here too; batch calls may have to leave slots to interactive ones;
     keys may have grown. A key is put right when its call comes to the front: as none ever shrinks, the call in front
-    is the first as soon as its own key is right.
+    is the first as soon as its own key is right. Keys that depend on the time are all put right, before each start.
 
     Where calls may wait on several servers (`shared`), one is taken at a time, or a whole wave.
     """
 
-    __slots__ = ("_batch", "_batch_limit", "_moves", "_one_by_one")
+    __slots__ = ("_batch", "_batch_limit", "_moves", "_one_by_one", "_timed")
 
     def __init__(self, queue: ServerQueue, prioritised: bool = False, shared: bool = False) -> None:
         super().__init__(queue, prioritised)
         self._one_by_one = shared and not queue.concurrency.together
-        self._moves = queue.scheduling.grows
+        self._timed = queue.scheduling.timed
+        self._moves = queue.scheduling.grows and not self._timed
         self._batch_limit = queue.most_batch
         self._batch = 0  # batch calls in flight
 
     def add(self, call: Call, node: P, job: J) -> None:
         """Queue a call of a job that became ready."""
         try:
-            heappush(self._heap_of(node), (self._key_of(call, node, job), call[0], call, job, node))
+            key = self._key_of(call, node, job, call[7])
+            heappush(self._heap_of(node), (key, call[0], call, job, node))
             if self._ages is not None or self._of_jobs is not None:
                 self._note(call, job)
         except Exception as error:  # noqa: BLE001 - as above
@@ -247,6 +252,8 @@ class SelectiveQueue(QueueState[J, P]):
         number = self._most - self.in_flight if self._start is None else self._asked(now_s)
         if self._one_by_one and number > 1:
             number = 1
+        if self._timed and number > 0:
+            self._put_right(now_s)
         taken: list[Item[J, P]] = []
         while len(taken) < number and (item := self._first()) is not None:
             heappop(self._heap_of(item[4]))
@@ -280,12 +287,30 @@ class SelectiveQueue(QueueState[J, P]):
     def _heap_of(self, node: P) -> list[Item[J, P]]:
         return self.heap if self._batch_limit is None or node.path == "interactive" else self.batch_heap
 
-    def _key_of(self, call: Call, node: P, job: J) -> Any:
-        key = self._key(call, node, job, self.queue)
+    def _key_of(self, call: Call, node: P, job: J, now_s: float) -> Any:
+        if self._timed:
+            key = self._key(call, node, job, self.queue, now_s=now_s)
+        else:
+            key = self._key(call, node, job, self.queue)
         return (-node.priority, key) if self._prioritised else key
 
+    def _put_right(self, now_s: float) -> None:
+        """Ask again for the key of everything that waits."""
+        if self._gone:
+            self.take_out(set())
+        try:
+            self.heap = self._asked_again(self.heap, now_s)
+            self.batch_heap = self._asked_again(self.batch_heap, now_s)
+        except Exception as error:  # noqa: BLE001 - as above
+            refuse(self.queue.scheduling, error)
+
+    def _asked_again(self, heap: list[Item[J, P]], now_s: float) -> list[Item[J, P]]:
+        found = [(self._key_of(call, node, job, now_s), number, call, job, node) for _, number, call, job, node in heap]
+        heapify(found)
+        return found
+
     def _grown(self, before: Any, call: Call, node: P, job: J) -> Any:
-        now = asked(self.queue.scheduling, self._key_of, call, node, job)
+        now = asked(self.queue.scheduling, self._key_of, call, node, job, 0.0)
         if asked(self.queue.scheduling, lt, now, before):
             refuse(self.queue.scheduling, f"expected a key that never shrinks while a call waits: {now} after {before}")
         return now

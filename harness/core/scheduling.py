@@ -1,19 +1,21 @@
 """Scheduling policies: who goes first of the calls that wait for a server.
 
 A policy is a value (`Scheduling`) around a function of a ready call to a sort key, smallest first; equal keys are first
-come, first served. It sees what the harness really knows: expectations written in the workload, and what has already
-happened. Never how long a call will take, nor what is left of one in flight.
+come, first served. It sees what the harness really knows: expectations written in the workload, what has already
+happened, and the time. Never how long a call will take, nor what is left of one in flight.
 To add one: write its function, its docstring being its definition and source, and put it into the dict.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from harness.core.events import Call
-from harness.core.policy import BUILT_IN, PolicySource, made
+from harness.core.policy import BUILT_IN, PolicySource, made, seen_as
 from harness.core.records import Path
 
 __all__ = ["FIFO", "SCHEDULING", "JobView", "KeyCode", "NodeView", "Scheduling", "SchedulingSettings"]
@@ -26,6 +28,10 @@ class NodeView(Protocol):
     priority: int
     length: float  # expected output tokens of one call, as a share of the most in the workload; 1 where nobody said
     ahead: float  # its expected remaining path in tokens, as a share of the longest in the workload
+    name: str  # as in its graph; in a sub-pipeline NODE/INNER
+    agent: str  # its name; "" where texts are embedded
+    prompt_tokens: int | None  # of one call, estimated from its text; None: not known
+    output_tokens: int | None  # expected of one call, thinking included; None where nobody said
 
 
 class JobView(Protocol):
@@ -41,6 +47,9 @@ class SchedulingSettings(Protocol):
     @property
     def ageing_s(self) -> float:
         """The candidate's `ageing_s`: the head start, in seconds, that the policy gives."""
+
+
+seen_as(Call, "call", ("ready_s", "attempt", "item", "iteration", "session"))
 
 
 class KeyCode(NamedTuple):
@@ -66,7 +75,8 @@ class Scheduling:
     """All that is known of one scheduling policy."""
 
     # (call, its node, its job, the server's settings) -> a sort key; keys of one server must compare with each other.
-    key: Callable[[Call, NodeView, JobView, SchedulingSettings], Any]
+    # One that takes `now_s` too (the trial's time in seconds) is asked again for all that waits before each start.
+    key: Callable[..., Any]
     says: str = ""  # who goes first, as a clause: "interactive calls overtake waiting batch calls"
     grows: bool = True  # the key may grow while a call waits (it must never shrink): it is put right at the front
     reads: tuple[str, ...] = ("length", "ahead", "served_s")  # of what it may know, what takes work to keep
@@ -80,6 +90,14 @@ class Scheduling:
 
     def __repr__(self) -> str:
         return f"Scheduling({self.name!r})"
+
+    @cached_property
+    def timed(self) -> bool:
+        """Whether its key takes the time: it may then shrink as well as grow."""
+        try:
+            return "now_s" in inspect.signature(self.key).parameters
+        except (TypeError, ValueError):  # of something built in nothing is known
+            return False
 
     @property
     def first_come(self) -> bool:

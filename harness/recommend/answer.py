@@ -37,6 +37,8 @@ from harness.recommend.facts import (
     SearchInterrupted,
 )
 from harness.recommend.model import RECOMMENDATION_VERSION, PathUse, Point, Recommendation
+from harness.recommend.own import own_of
+from harness.recommend.runners import servers_as_loaded
 from harness.recommend.scoring import CandidateScore, Judge, front, pick
 from harness.recommend.search import SEEDS, Searched, search
 from harness.recommend.sensitivity import changes_of, load_of, relief_of, useful_concurrency_of, users_of
@@ -82,8 +84,7 @@ def recommend(
     """
     loaded = space.loaded
     needed = {
-        candidate.number: memory.needed([loaded.servers[queue.server] for queue in candidate.plan.queues])
-        for candidate in space.candidates
+        candidate.number: memory.needed(servers_as_loaded(loaded, candidate.plan)) for candidate in space.candidates
     }
     judge = Judge.of(loaded.workload, needed)
     evaluate = told(evaluate, progress.part)
@@ -128,6 +129,7 @@ def recommend(
         memory=memory,
         longest_call=longest,
         interrupted=searched.interrupted,
+        own=own_of(space, searched, judge, best),
     )
     if names and not searched.interrupted:
         try:

@@ -15,9 +15,10 @@ from harness.measure.until import Until
 from harness.recommend.answer import Recommended, answer_of, uses_of
 from harness.recommend.facts import MemoryNeed, TooFewRepeats
 from harness.recommend.model import Confirmation, Difference, Recommendation
+from harness.recommend.runners import servers_as_loaded
 from harness.runs.folder import read_run
 from harness.workload.load import Loaded
-from harness.workload.schema import MeasureSpec
+from harness.workload.schema import MeasureSpec, ServerSpec
 
 __all__ = [
     "LEAST_REPEATS",
@@ -49,11 +50,13 @@ def contenders(found: Recommended, memory: MemoryNeed) -> tuple[str, ...]:
     near = sorted((c.ratio, c.candidate) for verdict in analysis.paths for c in verdict.comparisons)
     wanted |= dict.fromkeys(name for _, name in near)
     kept: list[str] = []
-    servers: set[str] = set()
+    servers: dict[str, ServerSpec] = {}
     for name in wanted:
-        mine = servers | {queue.server for queue in space.find(name).plan.queues}
-        specs = [space.loaded.servers[server] for server in mine]
-        if len(kept) < MOST and not (kept and memory.for_a_while().too_much(specs)):
+        plan, mine = space.find(name).plan, dict(servers)
+        for queue, spec in zip(plan.queues, servers_as_loaded(space.loaded, plan), strict=True):
+            other = mine.get(queue.server, spec)
+            mine[queue.server] = max(spec, other, key=lambda one: one.context_tokens)
+        if len(kept) < MOST and not (kept and memory.for_a_while().too_much(list(mine.values()))):
             kept.append(name)
             servers = mine
     return tuple(kept)

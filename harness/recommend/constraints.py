@@ -142,6 +142,8 @@ def check_one_slot(memory: MemoryNeed, like: ServerSpec, context_tokens: int | N
         needs, do = ", which the longest call needs", "shorten prompts and answers"
         if context_tokens is None:
             needs, do = "", "give it a smaller context_tokens"
+        if memory.asked_tokens is not None:
+            needs, do = ", which an agent asks for", "give that agent a smaller num_ctx"
         there = f"{size(too_much.limit_bytes)} {limit_text(too_much.source)}"
         if too_much.prompt_cache_bytes:
             raise UserError(

@@ -15,6 +15,7 @@ from harness.core.scheduling import FIFO, Scheduling
 from harness.profiles.schema import Profile
 from harness.recommend.facts import TooMuch
 from harness.recommend.levers import LeversOf, choices_with_room
+from harness.recommend.runners import as_loaded
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec
 
@@ -81,8 +82,8 @@ class Designs:
         not fit."""
         name = name or "+".join(_named(queue) for queue in queues)
         used = {queue.server: specs[queue.server] for queue in queues}
-        for choice, why in choices_with_room(used, self._levers_of, lambda own: self._too_much(self._less(own))):
-            too_much, mark, chosen = self._too_much(choice.specs), "", choice.specs
+        for choice, why in choices_with_room(used, self._levers_of, lambda own: self._too_much(self._less(own), place)):
+            too_much, mark, chosen = self._too_much(choice.specs, place), "", choice.specs
             if why:
                 self.dropped[why] += 1
                 continue
@@ -102,8 +103,9 @@ class Designs:
             for server, spec in specs.items()
         }
 
-    def _too_much(self, specs: Mapping[str, ServerSpec]) -> TooMuch | None:
-        return self._fits(list(specs.values())) if self._fits else None
+    def _too_much(self, specs: Mapping[str, ServerSpec], place: tuple[tuple[int | Pool, ...], ...]) -> TooMuch | None:
+        """Return what these servers, by queue, do not fit into with the contexts that agents ask for."""
+        return self._fits(as_loaded(self._loaded.pipelines, place, list(specs.values()))) if self._fits else None
 
     def _everywhere(self, place: int | Pool) -> tuple[tuple[int | Pool, ...], ...]:
         """Return a placement of all calls."""

@@ -33,12 +33,14 @@ __all__ = [
     "NotInProfile",
     "NotPredicted",
     "NotTried",
+    "NotTriedWhy",
     "NothingToCompare",
     "OneEach",
     "OneServerForBoth",
     "OpenInFile",
     "OtherMachine",
     "OtherModel",
+    "OwnPolicy",
     "RecommendationNote",
     "Relief",
     "Room",
@@ -203,6 +205,27 @@ class SearchSummary(NamedTuple):
     def exhaustive(self) -> bool:
         """Whether every candidate was tried on every seed, itself or the one that stands for it."""
         return self.kept + self.merged == self.candidates and not self.interrupted
+
+
+# --- a user's own policies -------------------------------------------------------------------------------------------
+
+# Why no candidate has it: it needs both paths on one server, would leave slots idle, does the same as a simpler one;
+# there is no choice of servers, or no prompt that a server may have kept.
+NotTriedWhy = Literal["", "one path", "idle slots", "the same", "no choice", "no prefixes", "left out"]
+
+
+class OwnPolicy(NamedTuple):
+    """What became of a policy that does not come with Slotwise."""
+
+    kind: str  # concurrency, scheduling or placement
+    name: str
+    candidates: int = 0  # that have it; 0: it was not tried
+    why_not: NotTriedWhy = ""  # tried: ""
+    best: str = ""  # of these candidates
+    chosen: bool = False  # that is the answer of the search, or a part of it
+    ratios: tuple[float, ...] = ()  # by path: what it takes over what the answer takes, on the same draws
+    fails: bool = False  # jobs fail under it
+    misses_goal: bool = False  # and the answer does not
 
 
 # --- goals ------------------------------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ class MemoryNeed(NamedTuple):
     prompt_cache_bytes: int = 0  # of main memory that an engine may fill with prompts beside all this; 0: none
     running: bool = False  # its server: what that one's engine holds already is not in what is free
     main: Room = Room(None, LimitSource("unknown"))  # main memory, where what is above is an accelerator's
+    asked_tokens: int | None = None  # the largest context that an agent asks for (num_ctx), which a server then loads
 
     @property
     def known(self) -> bool:

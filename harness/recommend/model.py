@@ -12,6 +12,7 @@ from harness.recommend.facts import (
     LongestCall,
     MemoryNeed,
     NearestToGoals,
+    OwnPolicy,
     RecommendationNote,
     Relief,
     SearchSummary,
@@ -93,11 +94,12 @@ class UsersRow(NamedTuple):
 
 
 class Users(NamedTuple):
-    """How many people the answer carries: with goals the most that meet them, else where throughput stops rising."""
+    """How many people the answer carries: with goals the most up to which every tried number meets them, else where
+    throughput stops rising."""
 
     candidate: str
     rows: tuple[UsersRow, ...]
-    most: int | None  # None: one is too many
+    most: int | None  # None: one is too many already
     with_goals: bool
 
 
@@ -191,3 +193,4 @@ class Recommendation(NamedTuple):
     users: Users | None = None
     confirmation: Confirmation | None = None
     interrupted: bool = False
+    own: tuple[OwnPolicy, ...] = ()  # what became of the user's own policies

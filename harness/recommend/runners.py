@@ -6,7 +6,11 @@ together. So agents with several `num_ctx` need the memory of the largest one, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from harness.core.graph import Pipeline
 from harness.core.levers import kv_share
+from harness.core.plan import Plan, Pool, queues_of
 from harness.predict.profiles import Profiles
 from harness.predict.runners import Runner, asked_on
 from harness.profiles.model_id import model_id
@@ -18,7 +22,34 @@ from harness.workload.load import Loaded
 from harness.workload.model_calls import model_calls
 from harness.workload.schema import ServerSpec
 
-__all__ = ["runners_needed"]
+__all__ = ["as_loaded", "runners_needed", "servers_as_loaded"]
+
+
+def as_loaded(
+    pipelines: Sequence[Pipeline], placement: Sequence[Sequence[int | Pool]], servers: Sequence[ServerSpec]
+) -> list[ServerSpec]:
+    """Return a candidate's servers with the largest context that their model is loaded with: as agents ask for it.
+
+    Args:
+        pipelines: of the workload.
+        placement: the server of every node, by its number, or the pool.
+        servers: one for each queue of the plan, all with the model that is asked for.
+    """
+    most = [0] * len(servers)
+    for pipeline, places in zip(pipelines, placement, strict=True):
+        for node, place in zip(pipeline.graph.nodes, places, strict=True):
+            for queue in queues_of(place) if node.kind == "agent" and not node.batch else ():
+                spec = servers[queue]
+                most[queue] = max(most[queue], spec.context_for(node.num_ctx) or spec.context_tokens)
+    return [
+        spec if tokens in (0, spec.context_tokens) else spec.model_copy(update={"context_tokens": tokens})
+        for spec, tokens in zip(servers, most, strict=True)
+    ]
+
+
+def servers_as_loaded(loaded: Loaded, plan: Plan) -> list[ServerSpec]:
+    """Return the servers of a plan as `as_loaded` does, in the order of its queues."""
+    return as_loaded(loaded.pipelines, plan.placement, [loaded.servers[queue.server] for queue in plan.queues])
 
 
 def runners_needed(loaded: Loaded, profiles: Profiles | None = None) -> tuple[RunnerNeed, ...]:

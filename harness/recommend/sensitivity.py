@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 
 from harness.analysis.statistics import EQUIVALENCE
 from harness.core.graph import Pipeline
@@ -21,6 +22,7 @@ __all__ = [
     "VARIATIONS",
     "changes_of",
     "load_of",
+    "most_people",
     "open_loops",
     "pooled",
     "relief_of",
@@ -185,12 +187,19 @@ def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: 
         figures = evaluate_all([candidate], SEEDS, evaluate, Variation(users=users))
         score = judge.score(candidate, figures[candidate.number].values())
         rows.append(UsersRow(users, score.tokens_per_s, score.times_s, score.meets))
-    if judge.goals:
-        most = next((row.users for row in reversed(rows) if row.meets_goals), None)
-    else:
-        best = max(row.tokens_per_s for row in rows)
-        most = next(row.users for row in rows if row.tokens_per_s >= WORTH * best)
-    return Users(candidate.name, tuple(rows), most, bool(judge.goals))
+    return Users(candidate.name, tuple(rows), most_people(rows, with_goals=bool(judge.goals)), bool(judge.goals))
+
+
+def most_people(rows: Sequence[UsersRow], *, with_goals: bool) -> int | None:
+    """Return how many people are served well, of rows with more and more of them; None where one is too many.
+
+    With goals that is the last number before the first that misses one: a larger number that meets them again does so
+    by chance, or because the order of jobs suits it. Without goals it is where throughput stops rising.
+    """
+    if with_goals:
+        return max((row.users for row in takewhile(lambda row: row.meets_goals, rows)), default=None)
+    best = max(row.tokens_per_s for row in rows)
+    return next(row.users for row in rows if row.tokens_per_s >= WORTH * best)
 
 
 def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:

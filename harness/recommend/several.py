@@ -26,6 +26,7 @@ from harness.recommend.facts import (
     TwoSchedulings,
 )
 from harness.recommend.levers import LeverChoice, choices_with_room, rank_of, triable
+from harness.recommend.runners import as_loaded
 from harness.recommend.space import Candidate, Space, halves_of, slot_counts
 from harness.wording.searches import excluded_text, excluded_why
 from harness.workload.candidates import most_slots
@@ -136,7 +137,7 @@ def space_of_two(
         for choice, why in choices_with_room(
             specs,
             lambda spec: triable(spec, profiles[spec.model], extrapolate),
-            lambda own: fits(list(own.values())) if fits else None,
+            lambda own: fits(as_loaded(loaded.pipelines, place, list(own.values()))) if fits else None,
         ):
             if why:
                 dropped[why] = dropped.get(why, 0) + 1

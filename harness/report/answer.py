@@ -24,7 +24,7 @@ _GAP = 2  # between columns
 _LEAST_LABEL = 14
 _LONGEST_HEAD = 14
 _ASCII = str.maketrans({"→": ">", "·": "-", "×": "x", "–": "-", "…": "~", "±": "~"})
-_FEW_ROWS = 3  # of the table; more give way to what the parts say
+_FEW_ROWS = 3  # of the table; more give way to what the parts say, but for those that they name
 _COMMANDS = 2  # lines that what to do may have more than the other parts
 # In this order parts give up their last lines where there are too many.
 _GIVE_UP = ("How sure", "Instead", "Why", "Do this")
@@ -67,7 +67,8 @@ def answer_lines(answer: Answer, width: int = WIDTH, *, ascii_only: bool = False
     """Lay an answer out; where it is too long for a screen, the lines that matter least are left out."""
     parts, rows = list(answer.parts), len(answer.table.rows) if answer.table else 0
     while len(lines := list(_lines(answer, parts, rows, width))) > MOST_LINES:
-        if rows > _FEW_ROWS and rows > sum(len(part.lines) for part in parts) // 2:
+        few = max(_FEW_ROWS, len(_wanted(answer.table, parts)))
+        if rows > few and rows > sum(len(part.lines) for part in parts) // 2:
             rows -= 1
             continue
         longest = next((part for part in _order(parts) if len(part.lines) > 1), None)
@@ -100,7 +101,7 @@ def _lines(answer: Answer, parts: Sequence[AnswerPart], rows: int, width: int) -
     yield _Line(_basis(answer.basis, width), "dim")
     if answer.table is not None:
         yield _Line("")
-        yield from _table(answer.table, rows, width)
+        yield from _table(answer.table, _kept(answer.table, parts, rows), width)
     groups = groupby(parts, key=lambda part: part.title in ("Why", "Instead"))
     for _, group in groups:
         members = list(group)
@@ -173,8 +174,24 @@ def _words(command: str) -> list[str]:
     return words
 
 
-def _table(table: AnswerTable, most: int, width: int) -> Iterator[_Line]:
-    rows = table.rows[:most]
+def _wanted(table: AnswerTable | None, parts: Sequence[AnswerPart]) -> list[int]:
+    """Return the rows that a reader looks for: the recommended one, and those that a part names."""
+    said = [line.text for part in parts for line in part.lines]
+    return [
+        number
+        for number, row in enumerate(table.rows if table else ())
+        if row.recommended or any(f'"{row.name}"' in text for text in said)
+    ]
+
+
+def _kept(table: AnswerTable, parts: Sequence[AnswerPart], most: int) -> list[AnswerRow]:
+    """Return so many rows in their order: those that a reader looks for before any other."""
+    wanted = _wanted(table, parts)
+    order = [*wanted, *(number for number in range(len(table.rows)) if number not in wanted)]
+    return [table.rows[number] for number in sorted(order[:most])]
+
+
+def _table(table: AnswerTable, rows: Sequence[AnswerRow], width: int) -> Iterator[_Line]:
     cells = [[plain(cell) for cell in row.cells] for row in rows]
     heads = [(shortened(plain(above), _LONGEST_HEAD), plain(below)) for above, below in table.columns]
     widths = [

@@ -113,7 +113,7 @@ def recommendation_text(recommendation: Recommendation) -> str:
     for part, sentence in (("useful_concurrency", text.useful_concurrency), ("users", text.users)):
         if found[part] is not None:
             found[part]["sentence"] = sentence
-    for part, sentences in (("changes", text.changes), ("bounds", text.bounds)):
+    for part, sentences in (("changes", text.changes), ("bounds", text.bounds), ("own", text.own)):
         for row, sentence in zip(found[part], sentences, strict=True):
             row["sentence"] = sentence
     if recommendation.confirmation is not None:
@@ -158,7 +158,7 @@ def sections_of(recommendation: Recommendation) -> Iterator[Section]:
         yield _load(recommendation.load, recommendation.paths)
     if text.bounds:
         yield Section("Lower bounds", items=text.bounds, key="bounds", short="Lower bounds")
-    looked = (*text.search, *(f"Left out: {item}." for item in text.left_out))
+    looked = (*text.search, *text.own, *(f"Left out: {item}." for item in text.left_out))
     yield Section("The search", items=(*looked, text.memory), key="search", short="The search")
     predicted = said(recommendation.analysis)
     if predicted.notices:

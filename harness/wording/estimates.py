@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from harness.core.records import Origin
 
-if TYPE_CHECKING:
-    from harness.analysis.model import Analysis
-
-__all__ = ["NOT_RESOLVABLE", "UNKNOWN", "make_sure", "model_asked", "open_text", "rests_on", "too_uncertain"]
+__all__ = ["NOT_RESOLVABLE", "UNKNOWN", "make_sure", "model_asked", "rests_on", "too_uncertain"]
 
 UNKNOWN = "uncertainty unknown"
 NOT_RESOLVABLE = "Not resolvable on an estimate"
@@ -52,22 +48,3 @@ def too_uncertain(origin: Origin) -> str:
     if origin == "estimated":
         return f"{NOT_RESOLVABLE}: measure it."
     return "More repeats do not help: the profile is too uncertain. Measure it."
-
-
-def open_text(analysis: Analysis, rivals: Collection[str], named: str) -> str:
-    """Say that it is open how some candidates compare with the recommended one, and what leaves it open.
-
-    Args:
-        analysis: of all of them.
-        rivals: the candidates.
-        named: the same as words, `"a" or "b"`.
-    """
-    by_profile = any(
-        comparison.unresolved_by == "profile"
-        for one in analysis.choice.alternatives
-        if one.candidate in rivals
-        for _, comparison in one.comparisons
-    )
-    if by_profile and analysis.run.origin == "estimated":
-        return f"{NOT_RESOLVABLE} whether {named} is faster"
-    return f"No difference from {named} is measurable yet"

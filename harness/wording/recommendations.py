@@ -34,9 +34,10 @@ from harness.recommend.model import (
     UsersRow,
 )
 from harness.units import count, percent, seconds
-from harness.wording.figures import GOAL_LABELS
+from harness.wording.figures import GOAL_LABELS, listed
 from harness.wording.notices import notice_text
 from harness.wording.open_questions import open_questions_text
+from harness.wording.own_policies import own_text
 from harness.wording.searches import excluded_text, memory_text, search_sentences, too_long_text
 
 __all__ = ["RecommendationText", "change_text", "end_text", "goal_sentences", "note_text", "recommended", "users_text"]
@@ -56,6 +57,7 @@ class RecommendationText(NamedTuple):
     bounds: tuple[str, ...]
     memory: str
     confirmation: tuple[str, ...]
+    own: tuple[str, ...]
 
 
 def recommended(found: Recommendation) -> RecommendationText:
@@ -72,6 +74,7 @@ def recommended(found: Recommendation) -> RecommendationText:
         bounds=tuple(map(_bound, found.bounds)),
         memory=memory_text(found.memory, found.longest_call),
         confirmation=tuple(_confirmation(found.confirmation, found.answer)) if found.confirmation else (),
+        own=tuple(own_text(own, found.paths) for own in found.own),
     )
 
 
@@ -191,7 +194,7 @@ def _useful_concurrency(found: UsefulConcurrency) -> str:
 def users_text(users: Users) -> str:
     """Say how many people a candidate can serve at once."""
     if users.most is None:
-        return f'Not even one person at a time meets every goal with "{users.candidate}".'
+        return f'Not even one person at a time meets every goal with "{users.candidate}".' + _met_again(users)
     at = next(row for row in users.rows if row.users == users.most)
     beyond = next((row for row in users.rows if row.users > at.users), None)
     people = "one person" if users.most == 1 else f"{users.most} people"
@@ -200,9 +203,15 @@ def users_text(users: Users) -> str:
         text = f'"{users.candidate}" meets every goal for up to {people} at once ({reply})'
         if beyond is None:
             return f"{text}; more people were not tried."
-        return f"{text}; with {beyond.users} it misses a goal ({_reply(beyond)})."
+        return f"{text}; with {beyond.users} it misses a goal ({_reply(beyond)}).{_met_again(users)}"
     text = f"Throughput stops rising at {people} at once ({at.tokens_per_s:.1f} tokens per second, {reply})"
     return f"{text}; more people only wait: {beyond.users} get {_reply(beyond)}." if beyond else f"{text}."
+
+
+def _met_again(users: Users) -> str:
+    """Say with which larger numbers the goals are met although a smaller one misses them: no number to plan for."""
+    more = [str(row.users) for row in users.rows if row.meets_goals and row.users > (users.most or 0)]
+    return f" That it meets them with {listed(more)} is no reason to plan for that many." if more else ""
 
 
 def _reply(row: UsersRow) -> str:

@@ -11,19 +11,20 @@ from harness.analysis.model import Alternative, Analysis, CandidateSummary
 from harness.analysis.statistics import Comparison, Estimate
 from harness.core.records import PREDICTED, Path
 from harness.runs.model import ServerFacts
-from harness.units import about, count, seconds
+from harness.units import count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
-from harness.wording.estimates import UNKNOWN, model_asked, open_text, rests_on, too_uncertain
+from harness.wording.estimates import UNKNOWN, model_asked, rests_on
 from harness.wording.figures import engine_name, listed, machine_text, quoted
 from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
+from harness.wording.open_differences import NOT_FASTER, open_questions, open_sentences, quicker, rivals
 from harness.wording.predictions import HELD_OUT
-from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, than, turned
 from harness.wording.reloads import reloads_texts
+from harness.wording.standard_set import more_ways
 from harness.wording.to_do import file_of, to_do
 from harness.wording.verdicts import spilled, unmeasured
 from harness.wording.warnings import warnings_of
@@ -50,7 +51,7 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
             first,
             basis_of(analysis),
             answer_table(analysis),
-            tuple(one for one in (part("Why", *reasons), _details(again)) if one.lines),
+            tuple(one for one in (part("Why", *reasons), _details(analysis, again)) if one.lines),
         )
     more = _next(analysis) if sure is None else map(AnswerLine, sure)
     known = map(AnswerLine, _how_sure(analysis, name))
@@ -61,8 +62,8 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
         part("Instead", *_instead(analysis)),
         part("Loads", *reloads_texts(analysis.by_name[name].reloads)),
         AnswerPart("Do this", tuple(to_do(analysis, name, again))),
-        AnswerPart("How sure", (*_resume(analysis), *known, *_open_questions(analysis), *more)),
-        _details(again),
+        AnswerPart("How sure", (*_resume(analysis), *known, *open_questions(analysis), *more)),
+        _details(analysis, again),
     )
     kept = tuple(one for one in parts if one.lines)
     return Answer(warnings_of(analysis), _headline(analysis, name), basis_of(analysis), answer_table(analysis), kept)
@@ -91,20 +92,19 @@ def _model(server: ServerFacts) -> str:
 
 
 def _headline(analysis: Analysis, name: str) -> str:
-    begin = "For now, " if _rivals(analysis, unresolved=True) or _once(analysis) else ""
+    open_ones, candidate = rivals(analysis, unresolved=True), analysis.by_name[name]
+    begin = "For now, " if open_ones or _once(analysis) else ""
+    end = NOT_FASTER if len(candidate.servers) == 1 and quicker(analysis, open_ones) else ""
     paths = [(verdict.path, verdict.pipelines) for verdict in analysis.paths]
-    how = begin + manner(analysis.by_name[name], paths, WIDTH - 1 - len(begin))
+    for last in dict.fromkeys((end, "")):  # where there is no room for it, how to run it matters more
+        how = begin + manner(candidate, paths, WIDTH - 1 - len(begin + last)) + last
+        if len(how) < WIDTH:
+            break
     return f"{how[0].upper()}{how[1:]}."
 
 
 def _once(analysis: Analysis) -> bool:
     return any(verdict.standing == "one repeat" for verdict in analysis.paths)
-
-
-def _rivals(analysis: Analysis, *, unresolved: bool) -> list[str]:
-    """Return the candidates that are neither better nor worse than the recommended one on any path."""
-    tied = [a for a in analysis.choice.alternatives if a.relations and not a.relations & {"better", "worse"}]
-    return [a.candidate for a in tied if ("unresolved" in a.relations) == unresolved]
 
 
 # --- why, and what the others cost ------------------------------------------------------------------------------------
@@ -117,10 +117,9 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield f"Only one way was {did}, so nothing was compared."
     elif _once(analysis):
         yield f'"{name}" was the fastest in one repeat, which settles nothing.'
-    elif open_ones := _rivals(analysis, unresolved=True):
-        ones = quoted(open_ones).replace(" and ", " or ")
-        yield f"{open_text(analysis, open_ones, ones)}, and this is the simplest."
-    elif equal := _rivals(analysis, unresolved=False):
+    elif open_ones := rivals(analysis, unresolved=True):
+        yield from open_sentences(analysis, open_ones)
+    elif equal := rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
         meeting = sum(_meets(candidate) for candidate in analysis.candidates)
@@ -211,7 +210,7 @@ def _contrast(analysis: Analysis, name: str) -> Alternative | None:
     able = [a for a in analysis.choice.alternatives if a.comparisons]
     if better := _better(analysis):
         return next(a for a in able if a.candidate == next(iter(better)))
-    if open_ones := [a for a in able if a.candidate in _rivals(analysis, unresolved=True)]:
+    if open_ones := [a for a in able if a.candidate in rivals(analysis, unresolved=True)]:
         return min(open_ones, key=lambda a: math.prod(comparison.ratio for _, comparison in a.comparisons))
     every = tuple(pipeline for verdict in analysis.paths for pipeline in verdict.pipelines)
     batched = analysis.by_name[name].batches(every)
@@ -259,7 +258,8 @@ def _instead(analysis: Analysis) -> Iterator[str]:
     ]
     for _, name in sorted(worse)[:1]:
         costs = [_instead_of(analysis, name, path) for path in able[name]]
-        yield f'Nothing is faster. With "{name}" {listed(costs)}.'
+        measurably = "measurably " if rivals(analysis, unresolved=True) else ""
+        yield f'Nothing is {measurably}faster. With "{name}" {listed(costs)}.'
 
 
 def _instead_of(analysis: Analysis, name: str, path: Path) -> str:
@@ -330,34 +330,6 @@ def _sure(analysis: Analysis, path: Path, found: Comparison) -> str:
     return subject.against(found) if found.relation == "equivalent" else subject.takes_between(found)
 
 
-def _open_questions(analysis: Analysis) -> Iterator[AnswerLine]:
-    """Say what would resolve the question whether the recommended candidate ties with others, and how long it takes."""
-    tied = set(_rivals(analysis, unresolved=True))
-    found = [
-        comparison
-        for one in analysis.choice.alternatives
-        for _, comparison in one.comparisons
-        if one.candidate in tied and comparison.relation == "unresolved" and comparison.n > 1
-    ]
-    if not found:
-        return
-    run = analysis.run
-    if any(comparison.unresolved_by == "profile" for comparison in found):
-        yield AnswerLine(too_uncertain(run.origin))
-    elif any(comparison.repeats_needed is None for comparison in found):
-        yield AnswerLine("Not even 1000 repeats would resolve this.")
-    else:
-        needed = max(comparison.repeats_needed or 0 for comparison in found)
-        makespans = [candidate.makespan.value for candidate in analysis.candidates if candidate.makespan]
-        if run.origin in PREDICTED or not makespans:
-            yield AnswerLine(f"About {needed} repeats would resolve this (--repeats {needed}).")
-            return
-        took_s = needed * sum(makespans)
-        yield AnswerLine(f"About {needed} repeats of each would resolve this, in {about(took_s)}:")
-        at_most = at_most_text(took_s)
-        yield AnswerLine(f"slotwise run {file_of(run.command)} --until resolved --at-most {at_most}", code=True)
-
-
 def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:
     for summary in candidate.pipelines:
         for goal in summary.goals:
@@ -371,8 +343,8 @@ def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:
                     break
 
 
-def _details(again: str) -> AnswerPart:
-    return AnswerPart("Details", (AnswerLine(f"{again} --full", code=True),))
+def _details(analysis: Analysis, again: str) -> AnswerPart:
+    return AnswerPart("Details", (*more_ways(analysis), AnswerLine(f"{again} --full", code=True)))
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from harness.analysis.model import Analysis
 from harness.wording.notices import notice_text
+from harness.wording.standard_set import meanings_text
 from harness.wording.verdicts import choice_sentences, path_headline, path_sentences
 
 __all__ = ["NoticeText", "PathText", "Said", "said"]
@@ -31,7 +32,7 @@ class Said(NamedTuple):
     notices: tuple[NoticeText, ...]  # in the order of the analysis, as the next
     paths: tuple[PathText, ...]
     choice: tuple[str, ...]  # for the whole
-    method: tuple[str, ...]  # how the intervals were made
+    method: tuple[str, ...]  # what the names mean, and how the intervals were made
 
 
 def said(analysis: Analysis) -> Said:
@@ -45,7 +46,9 @@ def said(analysis: Analysis) -> Said:
 
 
 def _method(analysis: Analysis) -> tuple[str, ...]:
+    meanings = meanings_text(analysis)
     method = [
+        *([meanings] if meanings else []),
         "The repeat is the unit: per repeat the median over jobs; over repeats geometric means with 95 % t intervals "
         "on logarithms; candidates are compared by a paired t on log ratios, on the same draws.",
         "Equal within 5 % means that the whole interval of the ratio lies between 0.95 and 1.05.",

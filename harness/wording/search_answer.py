@@ -9,6 +9,7 @@ from harness.recommend.facts import NotPredicted
 from harness.recommend.model import Recommendation
 from harness.units import count, percent
 from harness.wording.answer import Answer
+from harness.wording.own_policies import own_text
 from harness.wording.recommendations import change_text, note_text
 from harness.wording.run_answer import run_answer
 
@@ -32,6 +33,8 @@ def _first(text: str) -> str:
 
 def _sure(found: Recommendation) -> Iterator[str]:
     yield f"The best of {count(found.candidates, 'candidate')} that were simulated."
+    for own in found.own:
+        yield own_text(own, found.paths)
     if found.confirmation is not None:
         errors = [abs(difference.error) for difference in found.confirmation.differences]
         off = f" The prediction was off by {percent(fmean(errors))} (mean)." if errors else ""

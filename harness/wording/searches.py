@@ -236,6 +236,8 @@ def _need(need: MemoryNeed) -> str:
         f"Memory of a server: {size(need.weights_bytes)} of weights and {size(need.token_bytes)} for each token of "
         f"context of each slot ({_source(need.source, need.kv_type)}), plus a tenth for buffers."
     )
+    if need.asked_tokens is not None:
+        text += f" Where an agent asks for a context (num_ctx, {need.asked_tokens} tokens at most), that one counts."
     if need.rooms:
         return " ".join((text, *(_room(machine, room) for machine, room in need.rooms.items())))
     if need.limit_bytes is None:

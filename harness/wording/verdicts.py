@@ -15,6 +15,7 @@ from harness.wording.found_again import found_again_texts
 from harness.wording.gains import gains_text
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
+from harness.wording.open_differences import NOT_FASTER
 from harness.wording.ratios import Subject, between, than
 from harness.wording.sequels import sequel_answers, sequels_text
 
@@ -40,7 +41,8 @@ def path_headline(analysis: Analysis, verdict: PathVerdict) -> str:
     servers = candidate.uses_for(verdict.pipelines)
     how = manner(candidate._replace(servers=servers or candidate.servers), [(verdict.path, verdict.pipelines)], _LONG)
     begin = "for now, " if verdict.standing in ("unresolved", "one repeat") else ""
-    return f'{where}: {begin}{how} ("{verdict.chosen}").'
+    end = NOT_FASTER if verdict.standing == "unresolved" and verdict.chosen != verdict.fastest else ""
+    return f'{where}: {begin}{how} ("{verdict.chosen}"){end}.'
 
 
 def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:

@@ -105,10 +105,11 @@ def plans(
 def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Models) -> dict[str, Routing]:
     """Return the candidates that answer the usual question; servers that they lack are added to `known`.
 
-    `serial` on one slot; `window`, `waves` and `unbounded` on N (the most slots in the file, else four);
-    `split` (interactive on one slot, batch on N) where there are both paths. Each server of the split has half of the
-    cores: two engines that both spread over all of them wait for each other in every step. A running server named by
-    `url` has no twin: there `serial` is one call in flight on it, and `split` needs a one-slot server in the file.
+    `serial` on one slot; `window`, `waves` and `unbounded` on N (the most slots in the file, else four). Where there
+    are both paths, `interactive-first` too (a window on N in which interactive calls overtake waiting batch calls) and
+    `split` (interactive on one slot, batch on N). Each server of the split has half of the cores: two engines that
+    both spread over all of them wait for each other in every step. A running server named by `url` has no twin: there
+    `serial` is one call in flight on it, and `split` needs a one-slot server in the file.
     Where nodes ask for several models and a server has one, each candidate has a server for each, on half of the cores.
     """
     many = most_slots(known)
@@ -118,14 +119,18 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Model
     asked = {model for nodes in models.values() for model in nodes.values()}
     if any(not known[many].serves(model) and not _apart(model, known[many], known) for model in asked):
         many, one = _half(many, known), one and _half(one, known)
+    both = {spec.path for spec in workload.pipelines.values()} == {"batch", "interactive"}
     result = {
         "serial": Routing(placement=one or many, concurrency="serial"),
         "window": Routing(placement=many, concurrency="window"),
+    }
+    if both:
+        result["interactive-first"] = Routing(placement=many, concurrency="window", scheduling="interactive-first")
+    result |= {
         "waves": Routing(placement=many, concurrency="waves"),
         "unbounded": Routing(placement=many, concurrency="unbounded"),
     }
-    paths = {spec.path for spec in workload.pipelines.values()}
-    if one and paths == {"batch", "interactive"}:
+    if one and both:
         one, many = _half(one, known), _half(many, known)  # those that are halves already stay
         place = {name: one if spec.path == "interactive" else many for name, spec in workload.pipelines.items()}
         result["split"] = Routing(placement=place, concurrency={one: "serial", many: "window"})

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from harness.core.context import ABOUT
 from harness.core.graph import Pipeline
+from harness.units import count
 from harness.workload.contexts import context_hints
 from harness.workload.control import control_of
 from harness.workload.images import image_hints
@@ -309,6 +310,9 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
             f"Servers without `url` are started on this machine, and the file names several for them ({places}): "
             "slotwise run refuses that, simulate and recommend --no-measure do not."
         )
+    if not loaded.workload.compare:
+        ways = count(len(loaded.plans), "standard way is", "standard ways are")
+        hints.append(f"The file names no candidates: {ways} tried. slotwise recommend searches more.")
     if loaded.derived:
         added = ", ".join(loaded.derived)
         hints.append(f"Not in the file, added for the standard set of candidates: {added}{_roomy(loaded)}.")

@@ -50,7 +50,8 @@ def test_serial_is_better() -> None:
 def test_what_cannot_be_resolved_is_said_and_the_simpler_one_taken() -> None:
     found = analyse(scenario({"serial": steady(16), "batched": steady(15.5, noise=WIDE)}))
     assert verdict_of(found)[:4] == [
-        'Batch path (digest): for now, run serially: 1 slot (OLLAMA_NUM_PARALLEL=1), one call at a time ("serial").',
+        'Batch path (digest): for now, run serially: 1 slot (OLLAMA_NUM_PARALLEL=1), one call at a time ("serial"); '
+        "nothing is measurably faster.",
         "Pipeline time of digest: 16.0 s (15.8 s to 16.2 s); measured, 5 repeats, 95 % intervals.",
         'The fastest is "batched". "serial" shows no measurable difference (1.03 times, 0.94 to 1.14).',
         "About 45 repeats would resolve this: 24 min (--repeats 45).",

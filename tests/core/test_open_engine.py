@@ -17,6 +17,7 @@ from harness.core.offers import MOST_HOMES
 from harness.core.open_engine import GONE, OpenEngine
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, JobRecord, Reply
+from harness.core.scheduling import Scheduling
 
 OK = Reply("ok")
 CALL = graph(node("call"))
@@ -89,6 +90,18 @@ def test_a_request_goes_by_the_policies_of_runs() -> None:
     assert it.ended(3.0, 0) == [(2, "a")]
     assert [r.path for r in it.records if isinstance(r, CallRecord)] == ["batch"]
     assert it.engine.queues() == [(1, 1)]
+
+
+def test_an_own_key_that_takes_the_time_gets_it_here_too() -> None:
+    """The last comes first, but who has waited for 5 s goes before all others."""
+    own = Scheduling(lambda call, *_, now_s: (now_s < call.ready_s + 5, -call.ready_s), name="own", about=".")
+    it = Outside(ServerQueue("a", 1, scheduling=own))
+    it.at(0.0, Ask(0, WORK, 0.0))
+    it.at(1.0, Ask(1, WORK, 1.0))
+    it.at(4.0, Ask(2, WORK, 4.0))
+    assert it.ended(4.5, 0) == [(2, "a")]
+    it.at(5.5, Ask(3, WORK, 5.5))
+    assert it.ended(6.25, 2) == [(1, "a")]
 
 
 def test_who_leaves_the_queue_is_dropped_and_those_behind_move_up() -> None:

@@ -21,7 +21,8 @@ from harness.core.paths import remaining_tokens
 from harness.core.placement import PLACEMENT
 from harness.core.plan import Plan, Pool, ServerQueue, queues_of
 from harness.core.records import CallRecord, JobRecord, Path, Reply
-from harness.core.scheduling import SCHEDULING
+from harness.core.scheduling import SCHEDULING, JobView, NodeView, Scheduling
+from harness.core.sizes import fixed
 from harness.drivers.virtual import simulate
 
 # --- caps ---
@@ -216,6 +217,62 @@ def test_the_remaining_path_of_branches_loops_and_tools() -> None:
         until("outer", (1,), (0, 1), 2),
     )
     assert remaining_tokens(inner) == (1 + 2 + 3, 2 + 3, 3)
+
+
+# --- an order of a user's own ---
+
+
+def own(key: Any, concurrency: str = "serial", slots: int = 1) -> ServerQueue:
+    """One server whose calls go by this key."""
+    return ServerQueue("one", slots, CONCURRENCY[concurrency], Scheduling(key, name="own", about="."))
+
+
+def alone(*some: Pipeline, queue: ServerQueue) -> Bench:
+    """Everything on this server."""
+    return Bench(*some, plan=Plan("own", (queue,), tuple((0,) * len(p.graph.nodes) for p in some)))
+
+
+@pytest.mark.parametrize(("ended_s", "first"), [(6.25, "b0.only0#1"), (5.75, "d0.only0#3")])
+def test_a_key_that_takes_the_time_is_asked_again_before_each_start(ended_s: float, first: str) -> None:
+    """The last comes first, but a call that has waited 5 s goes before all others: b, of 1 s, from 6 s on."""
+
+    def last_come(call: Call, node: NodeView, job: JobView, settings: Any, now_s: float) -> tuple[bool, float]:
+        return now_s < call.ready_s + 5, -call.ready_s
+
+    came = {"a": 0.0, "b": 1.0, "c": 4.0, "d": 5.5}
+    some = [pipeline(name, *SINGLE, arrival=Listed((at,))) for name, at in came.items()]
+    bench = alone(*some, queue=own(last_come))
+    assert bench.due(0) == ["a0.only0#0 on one"]
+    assert bench.due(1) == bench.due(4) == []
+    assert bench.done(4.5, 0) == ["c0.only0#2 on one"]
+    assert bench.due(5.5) == []
+    assert bench.done(ended_s, 2) == [f"{first} on one"]
+
+
+def test_a_key_that_takes_the_time_forgets_what_was_dropped() -> None:
+    queue = own(lambda call, node, job, settings, now_s: now_s - call.ready_s, "window", 2)
+    bench = alone(pipeline("p", node("n", width=4)), pipeline("q", node("n", width=2)), queue=queue)
+    assert bench.due(0) == ["p0.n0#0 on one", "p0.n1#1 on one"]
+    assert bench.done(1, 0, reply=Reply("error")) == ["q0.n0#4 on one"]
+    assert bench.done(2, 1) == ["q0.n1#5 on one"]
+    bench.done(3, 4, 5)
+    assert bench.finished() and bench.engine.queued == 0
+
+
+def test_what_a_key_sees_of_a_node() -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def key(call: Call, node: NodeView, job: JobView, settings: Any) -> float:
+        seen.append((node.agent, node.name, node.prompt_tokens, node.output_tokens, node.path, node.priority))
+        return call.ready_s
+
+    told = node("ask", expected_prompt_tokens=40, expected_output_tokens=10, thinking=fixed(5), priority=2)
+    alone(pipeline("p", told, node("sum", (0,))), queue=own(key)).due(0)
+    alone(pipeline("c", node("sum"), path="interactive"), queue=own(key)).due(0)
+    assert list(dict.fromkeys(seen)) == [
+        ("ask", "ask", 40, 15, "batch", 2),
+        ("sum", "sum", None, None, "interactive", 0),
+    ]
 
 
 # --- places ---

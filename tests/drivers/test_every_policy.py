@@ -70,6 +70,11 @@ def last_come(call, node, job, settings):
     return -call.ready_s
 
 
+def patient(call, node, job, settings, now_s):
+    """A call that has waited for half a second before all others; of the others the one of the first agent by name."""
+    return now_s < call.ready_s + 0.5, node.agent, node.prompt_tokens or 0, node.name
+
+
 def fullest(queues, home):
     """The server on which most calls are in flight, so that others stay free for a rush."""
     return [max(queues, key=lambda queue: queue.in_flight)]
@@ -78,7 +83,7 @@ def fullest(queues, home):
 one_batch = Concurrency(lambda queue: None, batch_limit=lambda queue: 1, about="One batch call at a time.")
 
 CONCURRENCY = {"own-half": half, "own-pairs": Pairs, "own-batch": one_batch}
-SCHEDULING = {"own-nearly-done": NearlyDone, "own-last-come": last_come}
+SCHEDULING = {"own-nearly-done": NearlyDone, "own-last-come": last_come, "own-patient": patient}
 PLACEMENT = {"own-fullest": Placement(fullest, settles=True)}
 ''',
     )
@@ -116,6 +121,19 @@ def test_equal_records_on_both_clocks_within_the_limit(
 def test_equal_records_over_two_servers(concurrency: str, placement: str, run_virtual: RunVirtual) -> None:
     queues = tuple(ServerQueue(f"s{i}", 2, EVERY.concurrency[concurrency], max_wait_s=0.5) for i in range(2))
     pool = Pool(EVERY.placement[placement], (0, 1))
+    plan = Plan("eq", queues, ((pool, pool), (0, pool, 0, 0), (pool,), (pool, 0, 1, pool)))
+    expected = virtual(FOUR, plan)
+    assert run_virtual(lambda loop: live(loop, FOUR, plan)) == expected
+    check_limits(expected, plan)
+
+
+@pytest.mark.parametrize("scheduling", ["own-patient", "own-nearly-done"])
+def test_an_own_order_over_two_servers_is_the_same_on_both_clocks(scheduling: str, run_virtual: RunVirtual) -> None:
+    concurrency = (EVERY.concurrency["reserve"], EVERY.concurrency["window"])
+    queues = tuple(
+        ServerQueue(f"s{i}", 2, policy, EVERY.scheduling[scheduling]) for i, policy in enumerate(concurrency)
+    )
+    pool = Pool(EVERY.placement["least-loaded"], (0, 1))
     plan = Plan("eq", queues, ((pool, pool), (0, pool, 0, 0), (pool,), (pool, 0, 1, pool)))
     expected = virtual(FOUR, plan)
     assert run_virtual(lambda loop: live(loop, FOUR, plan)) == expected
@@ -195,6 +213,26 @@ BREAKS: dict[str, tuple[Concurrency | Scheduling, str]] = {
     "a key that shrinks": (
         _key(lambda call, node, job, queue: -job.served_s),
         "expected a key that never shrinks while a call waits",
+    ),
+    "nothing of that name in a node": (
+        _key(lambda call, node, job, queue: node.agnet),
+        'a node has no "agnet"; it has agent, ahead, length, name, output_tokens, path, priority, prompt_tokens',
+    ),
+    "nothing of that name in a call": (
+        _key(lambda call, node, job, queue: call.tokens),
+        'a call has no "tokens"; it has ready_s, attempt, item, iteration, session',
+    ),
+    "nothing of that name in a job": (
+        _key(lambda call, node, job, queue, now_s: job.began_s),
+        'a job has no "began_s"; it has due_s, served_s',
+    ),
+    "nothing of that name in the settings": (
+        Concurrency(lambda queue: queue.free, name="bad", about=".", source=PolicySource("mine.py")),
+        'a server has no "free"; it has slots, limit, reserve, max_wait_s, ageing_s',
+    ),
+    "nothing of that name in a queue": (
+        _start(lambda view: view.slots),
+        'a queue has no "slots"; it has in_flight, ready, feeding, oldest_ready_s, queue',
     ),
 }
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from quiet import Quiet
-from recommend.workloads import UNKNOWN, loaded_of, paper
+from recommend.workloads import MADE_UP, UNKNOWN, loaded_of, paper
 
 from harness.predict.servers import Profiles
 from harness.recommend.answer import recommend
 from harness.recommend.evaluate import Problem
-from harness.recommend.facts import NoTwoServers
+from harness.recommend.facts import MemoryNeed, NoTwoServers
 from harness.recommend.space import Space, design_space
 from harness.recommend.workers import in_process
 from harness.wording.search_answer import search_answer
-from harness.wording.searches import excluded_text
+from harness.wording.searches import excluded_text, memory_text
 
 WORKLOAD = """
 version: 1
@@ -77,3 +77,20 @@ def test_the_answer_says_what_the_loads_cost(tmp_path: Path) -> None:
     assert line.text.startswith("Agents ask gemma4 for 2048 and 8192 tokens of context, so Ollama loads it")
     assert line.text.endswith("give all of them num_ctx 8192, and it is loaded once.")
     assert found.recommendation.bounds
+
+
+def test_memory_counts_the_largest_context_that_is_asked_for_on_each_server(tmp_path: Path) -> None:
+    """1000 bytes a token. One server for all loads 8192 tokens a slot; of a pair the interactive one loads 2048."""
+    loaded, profile = loaded_of(tmp_path, WORKLOAD.replace("JOIN", "num_ctx: 8192").replace("REPLY", "num_ctx: 2048"))
+    memory, one_slot = MemoryNeed(0, 1000.0, None, *MADE_UP), round(1.1 * 8192 * 1000)
+
+    def found(limit_bytes: int) -> set[tuple[int, ...]]:
+        space = design_space(loaded, profile, fits=memory._replace(limit_bytes=limit_bytes).too_much)
+        return {tuple(queue.slots for queue in candidate.plan.queues) for candidate in space.candidates}
+
+    assert found(one_slot) == {(1,)}
+    assert found(round(1.1 * (8192 + 2048) * 1000)) == {(1,), (1, 1)}
+    assert (4,) not in found(4 * one_slot - 1)
+    assert (4,) in found(4 * one_slot)
+    (said,) = (line for line in memory_text(memory._replace(asked_tokens=8192), None).split(". ") if "num_ctx" in line)
+    assert said == "Where an agent asks for a context (num_ctx, 8192 tokens at most), that one counts"

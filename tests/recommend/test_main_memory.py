@@ -138,3 +138,5 @@ def test_one_slot_is_tried_without_prompts(tmp_path: Path) -> None:
         check_one_slot(limited(5_000 * MB), KEEPS.with_levers({"ram_cache": "on"}))
     with pytest.raises(UserError, match=r"^there is no memory for even one slot of gemma4"):
         check_one_slot(limited(20 * MB), KEEPS)
+    with pytest.raises(UserError, match=r"which an agent asks for, and .*; give that agent a smaller num_ctx, or"):
+        check_one_slot(limited(20 * MB)._replace(asked_tokens=8192), KEEPS)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
+from harness.core.records import Origin
 from harness.report.answer import MOST_LINES, answer_lines, answer_markdown, print_answer
 from harness.report.summary import read_analysis, summary
 from harness.units import seconds
@@ -178,10 +179,20 @@ def test_no_measurable_difference() -> None:
 
 def test_not_settled_yet() -> None:
     lines = first_screen("not settled")
-    assert lines[0] == "For now, run serially: 1 slot (OLLAMA_NUM_PARALLEL=1), one call at a time."
-    assert part_of(lines, "Why") == 'No difference from "batched" is measurable yet, and this is the simplest.'
+    assert lines[0] == "For now, run serially: 1 slot, one call at a time; nothing is measurably faster."
+    assert part_of(lines, "Why") == (
+        'No difference from "batched" is measurable yet, and this is the simplest of these. The table shows means: '
+        'that "batched" is quicker there may be chance.'
+    )
     sure = part_of(lines, "How sure")
     assert re.search(r"About 45 repeats of each would resolve this, in \d+ min: slotwise run .* --until resolved", sure)
+
+
+@pytest.mark.parametrize("origin", ["measured", "predicted"])
+def test_a_single_way_is_compared_with_nothing(origin: Origin) -> None:
+    answer = run_answer(analyse(scenario({"serial": steady(16)}, origin=origin)))
+    assert part_of(screen(answer), "Why") == f"Only one way was {origin}, so nothing was compared."
+    assert not any(part.title == "Instead" for part in answer.parts)
 
 
 def test_one_repeat_settles_nothing() -> None:
@@ -280,3 +291,35 @@ def test_the_rate_of_a_request_is_tokens_over_the_time_of_generation() -> None:
     ]
     (candidate,) = analyse(run._replace(calls=tuple(calls))).candidates
     assert candidate.per_request is not None and candidate.per_request.value == pytest.approx(1.0)
+
+
+# --- which rows of a long table stay ----------------------------------------------------------------------------------
+
+
+def long_answer(why: str, rows: int = 12) -> Answer:
+    """More rows and lines than a screen has, and a reason that may name some of them."""
+    names = [f"way-{number}" for number in range(rows)]
+    table = AnswerTable(
+        (("digest", "job"),), tuple(AnswerRow(name, f"{name}, 4 slots", name == "way-0", ("1.00 s",)) for name in names)
+    )
+    parts = [AnswerPart("Why", (AnswerLine(why),))]
+    parts += [AnswerPart(title, (AnswerLine("A sentence."),) * 4) for title in ("Instead", "Do this", "How sure")]
+    return Answer((), "Run it.", ("m",), table, tuple(parts))
+
+
+def shown(answer: Answer) -> list[str]:
+    return [line.strip(" →").partition(",")[0] for line in screen(answer) if ", 4 slots" in line]
+
+
+def test_a_row_that_a_part_names_is_not_hidden() -> None:
+    nothing = shown(long_answer("It is the simplest."))
+    assert nothing == [f"way-{number}" for number in range(len(nothing))] and len(nothing) < 12
+    named = shown(long_answer('It takes less than "way-7" and than "way-11".'))
+    assert len(named) == len(nothing)
+    assert {"way-0", "way-7", "way-11"} <= set(named) and named[0] == "way-0"
+    assert named == sorted(named, key=lambda name: int(name.partition("-")[2]))
+
+
+def test_rows_that_are_named_stay_before_lines_that_matter_less() -> None:
+    every = " ".join(f'"way-{number}"' for number in range(1, 6))
+    assert shown(long_answer(f"Not {every}.")) == [f"way-{number}" for number in range(6)]

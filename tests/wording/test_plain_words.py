@@ -56,6 +56,8 @@ BANNED: Mapping[str, str] = {
     r"whoever": "the one that, anyone who",
 }
 
+IN_DOCS = ("anew", "mended", "told apart", "whoever")  # those that the pages did have
+
 # The files in which one of them stands all the same, and why.
 _FAULT = "the name of a fault, as `slotwise serve --fault cut=0.05` takes it"
 _OLDER = "a key of summary.json as older versions wrote it"
@@ -95,6 +97,19 @@ def test_no_banned_word_stands_in_what_a_user_reads() -> None:
         f"harness/{name}: {word!r} in {text!r}; better: {BANNED[word]}" for (name, word), text in found.items()
     )
     assert not found, said
+
+
+def test_no_house_idiom_stands_in_the_docs() -> None:
+    root = HARNESS.parent
+    pages = [*root.glob("docs/**/*.md"), *root.glob("*.md")]
+    pages += [root / "benchmarks/README.md", root / "reports/gallery/README.md"]
+    found = [
+        f"{page.relative_to(root)}:{number}: {match[0]!r}"
+        for page in pages
+        for number, line in enumerate(page.read_text("utf-8").splitlines(), 1)
+        for match in re.finditer(rf"\b(?:{'|'.join(IN_DOCS)})\b", line, re.IGNORECASE)
+    ]
+    assert len(pages) > 40 and not found, "\n".join(found)
 
 
 def test_every_exception_is_needed() -> None:

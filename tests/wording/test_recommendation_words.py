@@ -18,8 +18,9 @@ from harness.recommend.facts import (
     SearchInterrupted,
     TooFewRepeats,
 )
-from harness.recommend.model import Change
-from harness.wording.recommendations import change_text, goal_sentences, note_text
+from harness.recommend.model import Change, Users, UsersRow
+from harness.recommend.sensitivity import most_people
+from harness.wording.recommendations import change_text, goal_sentences, note_text, users_text
 
 BUDGET = MeasurementEnd("budget", 2, 30.0, 12.0, 60.0)
 
@@ -102,3 +103,49 @@ def test_relief_is_said_whether_it_helps_or_not() -> None:
     assert goal_sentences(Relief("One person at a time", ())) == (
         "One person at a time: none of the best candidates meets them either.",
     )
+
+
+# --- how many people --------------------------------------------------------------------------------------------------
+
+
+def people(meeting: dict[int, bool]) -> Users:
+    """So many people, and whether they meet the goals; a reply takes as many seconds."""
+    rows = tuple(UsersRow(users, 10.0, (float(users),), meets) for users, meets in meeting.items())
+    return Users("a", rows, most_people(rows, with_goals=True), with_goals=True)
+
+
+@pytest.mark.parametrize(
+    ("meeting", "text"),
+    [
+        (
+            {1: True, 2: True},
+            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); more people were not tried.',
+        ),
+        (
+            {1: True, 2: True, 3: False, 4: False},
+            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); with 3 it misses a goal (3.00 s '
+            "for a reply).",
+        ),
+        (
+            {1: True, 2: True, 3: False, 4: False, 6: False, 8: True, 12: False, 16: True},
+            '"a" meets every goal for up to 2 people at once (2.00 s for a reply); with 3 it misses a goal (3.00 s '
+            "for a reply). That it meets them with 8 and 16 is no reason to plan for that many.",
+        ),
+        ({1: False, 2: False}, 'Not even one person at a time meets every goal with "a".'),
+        (
+            {1: False, 2: True, 3: False},
+            'Not even one person at a time meets every goal with "a". That it meets them with 2 is no reason to plan '
+            "for that many.",
+        ),
+    ],
+)
+def test_up_to_is_said_of_a_number_below_which_every_number_meets_the_goals(
+    meeting: dict[int, bool], text: str
+) -> None:
+    assert users_text(people(meeting)) == text
+
+
+def test_without_goals_it_is_where_throughput_is_within_5_percent_of_the_best() -> None:
+    rates = {1: 50.0, 2: 94.0, 3: 96.0, 4: 90.0, 6: 100.0}
+    rows = [UsersRow(users, rate, (1.0,), True) for users, rate in rates.items()]
+    assert most_people(rows, with_goals=False) == 3

@@ -69,6 +69,7 @@ def test_standard_set_of_both_paths() -> None:
     assert found.plans == (
         Plan("serial", (queue_of("one", 1, concurrency="serial"),), ((0,), (0,))),
         Plan("window", (queue_of("six", 6, concurrency="window"),), ((0,), (0,))),
+        Plan("interactive-first", (queue_of("six", 6, "window", "interactive-first"),), ((0,), (0,))),
         Plan("waves", (queue_of("six", 6, concurrency="waves"),), ((0,), (0,))),
         Plan("unbounded", (queue_of("six", 6, concurrency="unbounded"),), ((0,), (0,))),
         Plan(
@@ -81,7 +82,7 @@ def test_standard_set_of_both_paths() -> None:
     assert found.servers["six-half"] == found.servers["six"].model_copy(update={"threads": "half"})
 
 
-def test_no_split_on_one_path() -> None:
+def test_neither_split_nor_an_order_on_one_path() -> None:
     assert [plan.name for plan in plans(workload({"digest": "batch"}, servers=SERVERS)).plans] == [
         "serial",
         "window",
@@ -130,6 +131,7 @@ def test_a_running_server_has_no_twin() -> None:
     assert [(plan.name, plan.queues[0].concurrency.name) for plan in found.plans] == [
         ("serial", "serial"),
         ("window", "window"),
+        ("interactive-first", "window"),
         ("waves", "waves"),
         ("unbounded", "unbounded"),
     ]

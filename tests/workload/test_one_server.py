@@ -71,7 +71,8 @@ def test_candidates_keep_their_calls_at_once(tmp_path: Path) -> None:
 def test_the_standard_set(tmp_path: Path, servers: str) -> None:
     loaded = load(tmp_path, PIPELINES + servers)
     at = "four-slot"
-    assert sent(loaded) == {"serial": (at, 1), "window": (at, 4), "waves": (at, 4), "unbounded": (at, None)}
+    windows = dict.fromkeys(("window", "interactive-first", "waves"), (at, 4))
+    assert sent(loaded) == {"serial": (at, 1), **windows, "unbounded": (at, None)}
     assert loaded.skipped == {"split": "needs 2 servers at once"}
     assert loaded.servers[at].address == URL
 
