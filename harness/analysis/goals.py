@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary
 from harness.analysis.statistics import USELESS, Estimate, ends_of
 
-__all__ = ["Judged", "Judgement", "figure_of", "goals_met", "judge", "judge_all", "judge_pipeline"]
+__all__ = ["Judged", "Judgement", "figure_of", "goals_met", "judge", "judge_all", "judge_pipeline", "meets_goals"]
 
 Judged = Literal["met", "missed", "not certain", "not judged"]
 
@@ -22,7 +22,13 @@ class Judgement(NamedTuple):
 
     goal: GoalResult
     state: Judged
-    ends: tuple[float, float] | None  # seconds, of the interval of what was found;def figure_of(
+    ends: tuple[float, float] | None  # seconds, of the interval of what was found;def meets_goals(candidate: CandidateSummary) -> bool | None:
+    """Tell whether the figures meet all goals that could be judged; None: there are none, or none could be."""
+    judged = [goal for s in candidate.pipelines for goal in s.goals if goal.state != "not judged"]
+    return all(goal.state == "met" for goal in judged) if judged else None
+
+
+def figure_of(
     goals: Sequence[GoalResult], kind: Literal["first_token_s", "p50_s"], estimate: Estimate | None
 ) -> Estimate | None: unknown, or too wide to show
 

@@ -14,7 +14,7 @@ from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
 from harness.analysis.uses import differ_in_order
 from harness.units import seconds
 from harness.wording.answer import AnswerRow, AnswerTable
-from harness.wording.figures import goal_column, goals_cell
+from harness.wording.goals import goal_column, goals_cell
 from harness.wording.manner import calls_text
 
 __all__ = ["answer_table", "shown_time"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.analysis.goals import Judged, Judgement, goals_met
-from harness.analysis.model import GoalResult, RunHead
+from harness.analysis.model import RunHead
 from harness.analysis.statistics import NO_WIDTH, Comparison, Estimate
-from harness.core.records import Origin
 from harness.units import count, is_here, seconds, size
 from harness.wording.estimates import UNKNOWN
 
@@ -20,8 +18,6 @@ __all__ = [
     "engine_name",
     "estimate_text",
     "fact_text",
-    "goal_column",
-    "goals_cell",
     "listed",
     "machine_text",
     "quoted",
@@ -29,7 +25,6 @@ __all__ = [
     "ratio_text",
     "server_text",
     "shown_interval",
-    "state_text",
 ]
 
 GOAL_LABELS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
@@ -49,31 +44,6 @@ PART_LABELS = {
     "harness_s": "harness",
     "not_attributed_s": "not attributed",
 }
-
-
-def goal_column(goals: Sequence[GoalResult]) -> tuple[str, str]:
-    """Return the two lines above a column that says whether goals are met: what is judged, and what is wanted."""
-    if len(goals) > 1:
-        return (f"{len(goals)} goals", "met")
-    wanted = seconds(goals[0].wanted_s)
-    return {
-        "first_token_s": ("goal: first", f"token < {wanted}"),
-        "p50_s": ("goal: median", f"reply < {wanted}"),
-        "p95_s": ("goal: p95", f"reply < {wanted}"),
-    }[goals[0].goal]
-
-
-def goals_cell(found: Sequence[Judgement], origin: Origin) -> str:
-    """Say in a cell whether goals are met: of one `met` or `not certain`, of several `1 of 2` or `1 to 2 of 2`."""
-    if len(found) == 1:
-        return state_text(found[0].state, origin)
-    least, most = goals_met(found)
-    return f"{least} of {len(found)}" if least == most else f"{least} to {most} of {len(found)}"
-
-
-def state_text(state: Judged, origin: Origin) -> str:
-    """Say whether a goal is met; what an estimate leaves open is not resolvable on it."""
-    return "not resolvable" if state == "not certain" and origin == "estimated" else state
 
 
 def estimate_text(found: Estimate) -> str:

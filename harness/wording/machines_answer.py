@@ -10,7 +10,8 @@ from harness.core.records import Path
 from harness.units import count, seconds, size
 from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
 from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, make_sure, model_asked
-from harness.wording.figures import GOAL_LABELS, ends_text, goal_column, goals_cell, listed, state_text
+from harness.wording.figures import GOAL_LABELS, ends_text, listed
+from harness.wording.goals import goal_column, goals_cell, state_text
 
 __all__ = ["FIRST_TOKEN", "carries_text", "first_token_text", "machines_answer", "time_text", "what_of"]
 

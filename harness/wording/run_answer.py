@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 
 from harness.analysis.facts import LostRecords, Partial
-from harness.analysis.model import Alternative, Analysis, CandidateSummary
-from harness.analysis.statistics import Comparison, Estimate
+from harness.analysis.goals import meets_goals
+from harness.analysis.model import Alternative, Analysis
+from harness.analysis.statistics import Comparison
 from harness.core.records import PREDICTED, Path
 from harness.runs.model import ServerFacts
 from harness.units import about, count, seconds
@@ -18,6 +19,7 @@ from harness.wording.differences import difference
 from harness.wording.estimates import UNKNOWN, model_asked, open_text, rests_on, too_uncertain
 from harness.wording.figures import engine_name, listed, machine_text, quoted
 from harness.wording.found_again import with_found_again
+from harness.wording.goals import doubtful_goals, none_meets, why_goals
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
 from harness.wording.predictions import HELD_OUT
@@ -123,16 +125,10 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
-        meeting = sum(_meets(candidate) for candidate in analysis.candidates)
-        if meeting == 1:
-            yield "It is the only one that meets the goal."
-        elif analysis.choice.tie is None:
-            yield f"Of the {meeting} that meet the goal, it is the fastest on {_on(analysis, 'batch')}."
-        else:
-            yield f"It meets the goal. No other that does is measurably faster on {_on(analysis, 'batch')}."
+        yield why_goals(analysis, name, _on(analysis, "batch"))
     elif kind == "compromise":
-        missed = any(goal.state == "missed" for c in analysis.candidates for s in c.pipelines for goal in s.goals)
-        first = "No candidate meets every goal, and none" if missed else "No candidate"
+        missed = none_meets(analysis)
+        first = f"{missed}, and none" if missed else "No candidate"
         yield f"{first} is best on both paths. This one loses least on its worse path."
     elif kind == "both":
         yield "It is within 5 % of the fastest on both paths."
@@ -158,11 +154,6 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
 
 def _it(names: Sized) -> str:
     return "it is" if len(names) == 1 else "they are"
-
-
-def _meets(candidate: CandidateSummary) -> bool:
-    states = {goal.state for summary in candidate.pipelines for goal in summary.goals}
-    return "met" in states and "missed" not in states
 
 
 def _against(analysis: Analysis, name: str, other: str, path: Path, found: Comparison) -> str:
@@ -281,7 +272,8 @@ def _time(analysis: Analysis, name: str, pipeline: str) -> float | None:
 
 def _misses(analysis: Analysis, name: str) -> bool:
     """Tell whether a candidate misses a goal that the recommended one meets."""
-    return _meets(analysis.by_name[analysis.choice.candidate or ""]) and not _meets(analysis.by_name[name])
+    recommended = analysis.by_name[analysis.choice.candidate or ""]
+    return bool(meets_goals(recommended)) and not meets_goals(analysis.by_name[name])
 
 
 # --- how sure ---------------------------------------------------------------------------------------------------------
@@ -300,7 +292,7 @@ def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
         said = f", {'; '.join(found)} (95 % intervals)" if found else f": {UNKNOWN}"
         if other.comparisons:
             yield f'Against "{other.candidate}"{said}.'
-    yield from _unsure_goals(analysis.by_name[name])
+    yield from doubtful_goals(analysis.by_name[name])
 
 
 def _resume(analysis: Analysis) -> Iterator[AnswerLine]:
@@ -356,19 +348,6 @@ def _open_questions(analysis: Analysis) -> Iterator[AnswerLine]:
         yield AnswerLine(f"About {needed} repeats of each would resolve this, in {about(took_s)}:")
         at_most = at_most_text(took_s)
         yield AnswerLine(f"slotwise run {file_of(run.command)} --until resolved --at-most {at_most}", code=True)
-
-
-def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:
-    for summary in candidate.pipelines:
-        for goal in summary.goals:
-            estimate: Mapping[str, Estimate | None] = {"first_token_s": summary.first_token, "p50_s": summary.time}
-            found = estimate.get(goal.goal)
-            ends = [found.interval, found.profile_interval] if found else []
-            for low, high in filter(None, ends):
-                if low < goal.wanted_s < high:
-                    between = f"{seconds(low)} to {seconds(high)}"
-                    yield f"Whether {summary.pipeline} meets its goal is not certain: {between}."
-                    break
 
 
 def _details(again: str) -> AnswerPart:
