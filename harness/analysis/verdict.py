@@ -246,4 +246,3 @@ def _choice(
         remarks=engine_remarks(to_copy, origin),
         tie=tie,
     )
-

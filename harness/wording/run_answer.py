@@ -17,7 +17,7 @@ from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
 from harness.wording.estimates import UNKNOWN, model_asked, open_text, rests_on, too_uncertain
-from harness.wording.figures import engine_name, listed, machine_text, quoted
+from harness.wording.figures import engine_name, listed, machine_text, quoted, repeats_text
 from harness.wording.found_again import with_found_again
 from harness.wording.goals import doubtful_goals, none_meets, why_goals
 from harness.wording.manner import manner
@@ -76,7 +76,7 @@ def basis_of(analysis: Analysis) -> tuple[str, ...]:
     models = dict.fromkeys(model.model for server in run.servers for model in server.models)
     models |= dict.fromkeys(_model(server) for server in run.servers if not server.models)
     model, engine = " + ".join(filter(None, models)), " + ".join(run.engines)
-    origin = f"{run.origin}, {count(run.repeats, 'repeat')}"
+    origin = f"{run.origin}, {repeats_text(analysis)}"
     if run.origin in PREDICTED:  # on what the profile was made with, whatever the workload asks for
         facts = dict(run.machine)
         engine, origin = engine_name(str(facts.get("engine", engine))), run.origin
@@ -93,7 +93,8 @@ def _model(server: ServerFacts) -> str:
 
 
 def _headline(analysis: Analysis, name: str) -> str:
-    begin = "For now, " if _rivals(analysis, unresolved=True) or _once(analysis) else ""
+    open_ = _rivals(analysis, unresolved=True) or _once(analysis) or _unmeasured(analysis)
+    begin = "For now, " if open_ else ""
     paths = [(verdict.path, verdict.pipelines) for verdict in analysis.paths]
     how = begin + manner(analysis.by_name[name], paths, WIDTH - 1 - len(begin))
     return f"{how[0].upper()}{how[1:]}."
@@ -101,6 +102,12 @@ def _headline(analysis: Analysis, name: str) -> str:
 
 def _once(analysis: Analysis) -> bool:
     return any(verdict.standing == "one repeat" for verdict in analysis.paths)
+
+
+def _unmeasured(analysis: Analysis) -> list[str]:
+    """Return the candidates without a complete repeat, where others have some: the run was interrupted."""
+    lacking = [candidate.name for candidate in analysis.candidates if not candidate.repeats]
+    return lacking if len(lacking) < len(analysis.candidates) else []
 
 
 def _rivals(analysis: Analysis, *, unresolved: bool) -> list[str]:
@@ -117,6 +124,8 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     if len(analysis.candidates) == 1:
         did = "predicted" if analysis.run.origin in PREDICTED else "measured"
         yield f"Only one way was {did}, so nothing was compared."
+    elif len(_unmeasured(analysis)) == len(analysis.candidates) - 1:
+        yield f'Only "{name}" has a complete repeat, so nothing was compared.'
     elif _once(analysis):
         yield f'"{name}" was the fastest in one repeat, which settles nothing.'
     elif open_ones := _rivals(analysis, unresolved=True):

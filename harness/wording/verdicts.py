@@ -41,7 +41,8 @@ def path_headline(analysis: Analysis, verdict: PathVerdict) -> str:
     candidate = analysis.by_name[verdict.chosen]
     servers = candidate.uses_for(verdict.pipelines)
     how = manner(candidate._replace(servers=servers or candidate.servers), [(verdict.path, verdict.pipelines)], _LONG)
-    begin = "for now, " if verdict.standing in ("unresolved", "one repeat") else ""
+    lacking = any(unmeasured(analysis.by_name[name], pipelines) for name in verdict.passed_over)
+    begin = "for now, " if verdict.standing in ("unresolved", "one repeat") or lacking else ""
     return f'{where}: {begin}{how} ("{verdict.chosen}").'
 
 
@@ -189,4 +190,3 @@ def _elsewhere(chosen: CandidateSummary, verdict: PathVerdict, other: PathVerdic
         return f"{where}: {subject.against(verdict.cost)} to {against} ({ratio_inside(verdict.cost)})."
     text = f"{subject.takes(verdict.cost.ratio)} {than(verdict.cost.ratio)} {against}"
     return f"{where}: {text}{between(verdict.cost)}."
-
