@@ -40,6 +40,7 @@ USELESS = 100.0  # an interval whose ends lie further apart than this factor say
 P95_NEEDS = 100  # fewer values hold fewer than five beyond the 95th percentile
 _POWER = 0.8  # of the sample size that is advised
 _MOST_REPEATS = 1000
+_WIDEST = 700.0  # of half an interval, on logarithms: what is wider is no float
 LEAST_PROFILES = 5  # fewer resampled profiles say too little of how far they spread
 
 Relation = Literal["better", "worse", "equivalent", "unresolved"]
@@ -138,7 +139,7 @@ def ends_of(found: Estimate, *, useless: bool = False) -> tuple[float, float] | 
         if low is not None and high is not None
         if (useless or _telling(low, high)) and not math.isclose(low, high, rel_tol=NO_WIDTH)
     ]
-    half = math.hypot(*halves)
+    half = min(math.hypot(*halves), _WIDEST)
     return (found.value * math.exp(-half), found.value * math.exp(half)) if half > 0 else None
 
 

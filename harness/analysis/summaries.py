@@ -22,6 +22,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")  # fields may be added without a new version
 
 
+_Number = Annotated[float, Field(allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -42,8 +43,8 @@ class _Estimate(_Part):
 class _Goal(_Part):
     pipeline: str
     goal: Literal["first_token_s", "p50_s", "p95_s"]
-    wanted_s: float
-    found_s: float | None
+    wanted_s: _Number
+    found_s: _Number | None
     state: Literal["met", "missed", "not judged"]
 
 

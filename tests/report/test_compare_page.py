@@ -66,6 +66,16 @@ def test_the_verdict_comes_first_with_its_largest_differences() -> None:
     assert len(text.encode()) < 200_000
 
 
+def test_the_top_warns_of_a_busy_machine_and_the_part_says_what_each_run_recommends() -> None:
+    busy = run()._replace(trials=tuple(trial._replace(other_cores=1.5) for trial in run().trials))
+    text = page_of(made(busy), made(run(20.0)))
+    top = text.partition('<section class="answer"')[2].partition("</section>")[0]
+    assert "a: the machine was busy, so times are too long." in top
+    assert "“b” is compared with “a”." in text and "earlier one" not in text
+    assert "What each run says" in text and "The recommendation is the same" in text
+    assert "Interactive path: first token of the reply" in text
+
+
 def test_what_differs_between_the_machines_is_marked() -> None:
     text = page_of(made(run()), made(run(), machine={"cpu": "Another", "cores": 2, "memory_bytes": 16_000_000_000}))
     rows = {row.partition("</th>")[0].partition('scope="row">')[2]: row for row in text.split("<tr")}
