@@ -15,9 +15,13 @@ TEXT = """
 version: 1
 name: ask
 pipelines:
-  ask: {path: interactive, jobs: 2, arrival: {closed: 1, think_s: 1}, nodes: {reply: {agent: chat}}}
-servers: {one: {kind: llamacpp, slots: 1}}
-compare: {plain: {placement: one}}
+  ask:
+    path: interactive
+    jobs: 2
+    arrival: {closed: 1, think_s: 1}
+    nodes:
+      reply: {agent: chat}
+compare: {plain: window}
 """
 
 
