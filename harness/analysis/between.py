@@ -224,7 +224,7 @@ def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> l
 
 
 def _own_notices(before: Summary, now: Summary, names: tuple[str, str], alike: bool) -> list[BetweenNotice]:
-    """Return what is wrong with one of the two: its figures, what it lacks, what failed; and what only it has to say."""
+    """Return what is wrong with one of the two (figures, what it lacks, what failed), and what only it has to say."""
     found: list[BetweenNotice] = []
     for name, run, other in ((names[0], before, now), (names[1], now, before)):
         texts = {notice.text for notice in other.notices}

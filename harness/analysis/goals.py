@@ -22,15 +22,7 @@ class Judgement(NamedTuple):
 
     goal: GoalResult
     state: Judged
-    ends: tuple[float, float] | None  # seconds, of the interval of what was found;def meets_goals(candidate: CandidateSummary) -> bool | None:
-    """Tell whether the figures meet all goals that could be judged; None: there are none, or none could be."""
-    judged = [goal for s in candidate.pipelines for goal in s.goals if goal.state != "not judged"]
-    return all(goal.state == "met" for goal in judged) if judged else None
-
-
-def figure_of(
-    goals: Sequence[GoalResult], kind: Literal["first_token_s", "p50_s"], estimate: Estimate | None
-) -> Estimate | None: unknown, or too wide to show
+    ends: tuple[float, float] | None  # seconds, of the interval of what was found; None: unknown, or too wide to show
 
 
 def judge(goal: GoalResult, time: Estimate | None, first_token: Estimate | None) -> Judgement:
@@ -69,6 +61,12 @@ def goals_met(found: Sequence[Judgement]) -> tuple[int, int]:
     """Return how many goals are met at least and at most: what is not certain or was not judged may be."""
     states = [one.state for one in found]
     return states.count("met"), len(states) - states.count("missed")
+
+
+def meets_goals(candidate: CandidateSummary) -> bool | None:
+    """Tell whether the figures meet all goals that could be judged; None: there are none, or none could be."""
+    judged = [goal for s in candidate.pipelines for goal in s.goals if goal.state != "not judged"]
+    return all(goal.state == "met" for goal in judged) if judged else None
 
 
 def figure_of(

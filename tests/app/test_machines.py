@@ -110,7 +110,12 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("options", "named"), [(["--fail-on", "goals"], "--fail-on"), (["--fail-on", "goals", "--junit", "j.xml"], "--fail-on and --junit")]
+    ("options", "named"),
+    [
+        (["--fail-on", "goals"], "--fail-on"),
+        (["--fail-on", "goals", "--junit", "j.xml"], "--fail-on and --junit"),
+        (["--settings", "serve"], "--settings"),
+    ],
 )
 def test_what_is_about_one_machine_is_refused_in_plain_words(
     options: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -121,7 +126,8 @@ def test_what_is_about_one_machine_is_refused_in_plain_words(
     monkeypatch.setattr("sys.argv", ["slotwise", "simulate", "ask.yaml", *both, *options])
     assert _main() == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert f"{named}: expected one machine, found 2 to compare (epyc-2core, h100-8b). Name one machine at a time" in said
+    assert f"{named}: expected one machine, found 2 to compare (epyc-2core, h100-8b)." in said
+    assert "Name one machine at a time with" in said
 
 
 def test_the_page_shows_what_its_command_prints(
