@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from harness.analysis.facts import NUMBERS_WRONG
-from harness.analysis.goals import Judgement
+from harness.analysis.goals import JudgedGoal
 from harness.analysis.statistics import Comparison, compare, compare_unpaired
 from harness.analysis.summaries import KeptCandidate, Summary, UsedServer
 from harness.analysis.verdict import path_measure
@@ -132,7 +132,7 @@ class RunAnswer(NamedTuple):
     origin: Origin
     candidates: int
     recommended: str | None  # None: nothing, or it does not say
-    goals: tuple[Judgement, ...]  # of what it recommends
+    goals: tuple[JudgedGoal, ...]  # of what it recommends
 
 
 class Between(NamedTuple):

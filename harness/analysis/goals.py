@@ -12,12 +12,12 @@ from typing import Literal, NamedTuple
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary
 from harness.analysis.statistics import USELESS, Estimate, ends_of
 
-__all__ = ["Judged", "Judgement", "figure_of", "goals_met", "judge", "judge_all", "judge_pipeline", "meets_goals"]
+__all__ = ["Judged", "JudgedGoal", "figure_of", "goals_met", "judge", "judge_all", "judge_pipeline", "meets_goals"]
 
 Judged = Literal["met", "missed", "not certain", "not judged"]
 
 
-class Judgement(NamedTuple):
+class JudgedGoal(NamedTuple):
     """A goal, and how sure it is that it is met."""
 
     goal: GoalResult
@@ -25,7 +25,7 @@ class Judgement(NamedTuple):
     ends: tuple[float, float] | None  # seconds, of the interval of what was found; None: unknown, or too wide to show
 
 
-def judge(goal: GoalResult, time: Estimate | None, first_token: Estimate | None) -> Judgement:
+def judge(goal: GoalResult, time: Estimate | None, first_token: Estimate | None) -> JudgedGoal:
     """Judge a goal by what was found and its interval, over the repeats and over the profile together.
 
     The interval lies around the figure that the goal is about, as wide as that of the estimate. Of a 95th percentile
@@ -38,26 +38,26 @@ def judge(goal: GoalResult, time: Estimate | None, first_token: Estimate | None)
     """
     estimate = first_token if goal.goal == "first_token_s" else time
     if goal.found_s is None or goal.state == "not judged":
-        return Judgement(goal, "not judged", None)
+        return JudgedGoal(goal, "not judged", None)
     around = None if estimate is None else ends_of(estimate, useless=True)
     if estimate is None or around is None:
-        return Judgement(goal, goal.state, None)
+        return JudgedGoal(goal, goal.state, None)
     low, high = (goal.found_s * end / estimate.value for end in around)
     state: Judged = "not certain" if low < goal.wanted_s < high else goal.state
-    return Judgement(goal, state, (low, high) if high <= USELESS * low else None)
+    return JudgedGoal(goal, state, (low, high) if high <= USELESS * low else None)
 
 
-def judge_pipeline(summary: PipelineSummary) -> tuple[Judgement, ...]:
+def judge_pipeline(summary: PipelineSummary) -> tuple[JudgedGoal, ...]:
     """Judge the goals of a pipeline under a candidate."""
     return tuple(judge(goal, summary.time, summary.first_token) for goal in summary.goals)
 
 
-def judge_all(candidate: CandidateSummary) -> tuple[Judgement, ...]:
+def judge_all(candidate: CandidateSummary) -> tuple[JudgedGoal, ...]:
     """Judge every goal under a candidate."""
     return tuple(one for summary in candidate.pipelines for one in judge_pipeline(summary))
 
 
-def goals_met(found: Sequence[Judgement]) -> tuple[int, int]:
+def goals_met(found: Sequence[JudgedGoal]) -> tuple[int, int]:
     """Return how many goals are met at least and at most: what is not certain or was not judged may be."""
     states = [one.state for one in found]
     return states.count("met"), len(states) - states.count("missed")

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from harness.analysis.goals import Judgement, figure_of, judge, judge_all
+from harness.analysis.goals import JudgedGoal, figure_of, judge, judge_all
 from harness.analysis.model import CandidateSummary, GoalResult
 from harness.analysis.statistics import Estimate, ends_of
 from harness.core.records import Origin, Path
@@ -38,7 +38,7 @@ class MachineTime(NamedTuple):
     first_token: Estimate | None = None  # of a reply; None: it has none, or it is not known
 
     @property
-    def judgements(self) -> tuple[Judgement, ...]:
+    def judgements(self) -> tuple[JudgedGoal, ...]:
         """Its goals, and how sure it is that they are met."""
         return tuple(judge(goal, self.time, self.first_token) for goal in self.goals)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.analysis.goals import Judgement, judge
+from harness.analysis.goals import JudgedGoal, judge
 from harness.analysis.model import GoalResult
 from harness.analysis.statistics import Estimate
 from harness.core.records import Origin, Path
@@ -61,7 +61,7 @@ class KeptPipeline(_Part):
     goals: tuple[_Goal, ...] = ()
 
     @property
-    def judgements(self) -> tuple[Judgement, ...]:
+    def judgements(self) -> tuple[JudgedGoal, ...]:
         """Its goals, and how sure it is that they are met."""
         time, first_token = (None if one is None else one.whole() for one in (self.time, self.first_token))
         return tuple(judge(GoalResult(**goal.model_dump()), time, first_token) for goal in self.goals)

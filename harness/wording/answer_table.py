@@ -25,7 +25,6 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
     if not analysis.candidates:
         return None
     pipelines = analysis.candidates[0].pipelines
-    in_order = differ_in_order(analysis.candidates)
     columns: list[tuple[str, str]] = []
     cells: list[Callable[[CandidateSummary], str]] = []
     for number, summary in enumerate(pipelines):
@@ -34,9 +33,6 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
         if any(candidate.pipelines[number].first_token for candidate in analysis.candidates):
             columns.append((f"{summary.pipeline} first", "token"))
             cells.append(lambda c, n=number: _time(_shown_first_token(c.pipelines[n])))  # type: ignore[misc]
-        if in_order and any(candidate.pipelines[number].p95_s for candidate in analysis.candidates):
-            columns.append((summary.pipeline, "p95"))
-            cells.append(lambda c, n=number: _time(c.pipelines[n].p95_s))  # type: ignore[misc]
     if any(candidate.per_request for candidate in analysis.candidates):  # older summaries have none
         columns.append(("tok/s per", "request"))
         cells.append(_rate)
@@ -46,6 +42,10 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
     if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
         columns.append(("failed", "jobs"))
         cells.append(lambda c: str(sum(s.jobs_failed for s in c.pipelines)))
+    for number, summary in enumerate(pipelines if differ_in_order(analysis.candidates) else ()):
+        if any(candidate.pipelines[number].p95_s for candidate in analysis.candidates):
+            columns.append((summary.pipeline, "p95"))
+            cells.append(lambda c, n=number: _time(c.pipelines[n].p95_s))  # type: ignore[misc]
     labels = _labels(analysis)
     rows = [
         AnswerRow(c.name, labels[c.name], c.name == analysis.choice.candidate, tuple(cell(c) for cell in cells))

@@ -16,7 +16,7 @@ from harness.analysis.between import (
     UsesChanged,
     WorkNotKnown,
 )
-from harness.analysis.goals import Judgement
+from harness.analysis.goals import JudgedGoal
 from harness.analysis.summaries import UsedServer
 from harness.core.records import PREDICTED, Origin
 from harness.runs.changes import Changed
@@ -122,7 +122,7 @@ def _goals(one: RunAnswer) -> str:
     return f'{one.run}, goals under "{one.recommended}": {"; ".join(said)}.'
 
 
-def _goal(judgement: Judgement, origin: Origin) -> str:
+def _goal(judgement: JudgedGoal, origin: Origin) -> str:
     goal = judgement.goal
     what = f"{GOAL_LABELS[goal.goal]} of {goal.pipeline}"
     state = state_text(judgement.state, origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.goals import Judged, Judgement, goals_met, judge_all, meets_goals
+from harness.analysis.goals import Judged, JudgedGoal, goals_met, judge_all, meets_goals
 from harness.analysis.model import Analysis, CandidateSummary, GoalResult, PipelineSummary
 from harness.analysis.statistics import P95_NEEDS
 from harness.core.records import Origin
@@ -34,7 +34,7 @@ def goal_column(goals: Sequence[GoalResult]) -> tuple[str, str]:
     }[goals[0].goal]
 
 
-def goals_cell(found: Sequence[Judgement], origin: Origin) -> str:
+def goals_cell(found: Sequence[JudgedGoal], origin: Origin) -> str:
     """Say in a cell whether goals are met: of one `met` or `not certain`, of several `1 of 2` or `1 to 2 of 2`."""
     if len(found) == 1:
         return state_text(found[0].state, origin)
@@ -47,7 +47,7 @@ def state_text(state: Judged, origin: Origin) -> str:
     return "not resolvable" if state == "not certain" and origin == "estimated" else state
 
 
-def goal_sentence(found: Judgement, summary: PipelineSummary) -> str:
+def goal_sentence(found: JudgedGoal, summary: PipelineSummary) -> str:
     """Say how a pipeline stands to one of its goals."""
     goal, found_s = found.goal, found.goal.found_s
     label = f"{GOAL_LABELS[goal.goal]} of {summary.pipeline} within {seconds(goal.wanted_s)}"
@@ -70,7 +70,7 @@ def doubtful_goals(candidate: CandidateSummary) -> Iterator[str]:
             yield f"Whether {found.goal.pipeline} meets its goal is not certain: of the {label} {_ends(found)}."
 
 
-def _ends(found: Judgement) -> str:
+def _ends(found: JudgedGoal) -> str:
     if found.ends is None:
         return "the interval is too wide to show"
     low, high = map(seconds, found.ends)
