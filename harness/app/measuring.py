@@ -153,9 +153,7 @@ def machine_notes(loaded: Loaded, progress: Progress) -> tuple[Note, ...]:
     busy = others_busy()
     if busy is None:
         return ()
-    progress.say(
-        f"other programs keep {busy:.1f} cores busy: times of a model on the cores will be too long by that"
-    )
+    progress.say(f"other programs keep {busy:.1f} cores busy: times of a model on the cores will be too long by that")
     text = (
         f"Other programs kept {busy:.1f} cores busy when this run began. An engine that spreads over all cores waits "
         "for them in every step, so all times are too long: measure again on an idle machine."

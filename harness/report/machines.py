@@ -18,7 +18,7 @@ from harness.report.text import markdown, plain, shortened
 from harness.units import count, size
 from harness.wording.answer import AnswerTable
 from harness.wording.machines_answer import (
-    FIRST_TOKEN,
+    FIRSTS,
     carries_text,
     first_token_text,
     machines_answer,
@@ -71,7 +71,7 @@ def _fitting(table: AnswerTable, width: int) -> AnswerTable:
     needed += sum(_GAP + max(len(plain(text)) for text in (*head, *cells)) for head, *cells in columns)
     if needed <= width:
         return table
-    kept = [n for n, (_, below) in enumerate(table.columns) if below != FIRST_TOKEN]
+    kept = [n for n, (_, below) in enumerate(table.columns) if below != FIRSTS]
     rows = tuple(row._replace(cells=tuple(row.cells[n] for n in kept)) for row in table.rows)
     return AnswerTable(tuple(table.columns[n] for n in kept), rows)
 

@@ -13,9 +13,9 @@ from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, make_sure, model_
 from harness.wording.figures import GOAL_LABELS, ends_text, listed
 from harness.wording.goals import goal_column, goals_cell, state_text
 
-__all__ = ["FIRST_TOKEN", "carries_text", "first_token_text", "machines_answer", "time_text", "what_of"]
+__all__ = ["FIRSTS", "carries_text", "first_token_text", "machines_answer", "time_text", "what_of"]
 
-FIRST_TOKEN = "token"  # below the head of a column of first tokens
+FIRSTS = "token"  # below the head of a column of first tokens
 _CARRIES = {
     "yes": "met",
     "no": "missed",
@@ -106,7 +106,7 @@ def _table(found: MachineComparison, best: MachineResult | None) -> AnswerTable 
     columns, firsts = [("", "candidate")], _with_first_tokens(known)
     for time in known[0].times:
         columns.append((time.pipeline, what_of(time.path)))
-        columns += [(f"{time.pipeline} first", FIRST_TOKEN)] if time.pipeline in firsts else []
+        columns += [(f"{time.pipeline} first", FIRSTS)] if time.pipeline in firsts else []
     goals = [goal for time in known[0].times for goal in time.goals]
     columns += [goal_column(goals)] if goals else []
     columns += [("memory", "needed"), ("memory", "there")]

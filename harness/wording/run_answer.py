@@ -12,7 +12,7 @@ from harness.analysis.model import Alternative, Analysis
 from harness.analysis.statistics import Comparison
 from harness.core.records import PREDICTED, Path
 from harness.runs.model import ServerFacts
-from harness.units import about, count, seconds
+from harness.units import about, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference

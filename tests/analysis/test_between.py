@@ -237,9 +237,7 @@ def test_a_first_token_that_comes_later_is_a_regression() -> None:
         ("serial", "first token"): "slower",
         ("batched", "first token"): "slower",
     }
-    assert compared(found).sentence == (
-        "b is worse than a: serial (first token) and batched (first token) are slower."
-    )
+    assert compared(found).sentence == ("b is worse than a: serial (first token) and batched (first token) are slower.")
     (first,) = (row for row in found.rows if (row.candidate, row.what) == ("serial", "first token"))
     assert first.before_s == pytest.approx(0.5, rel=0.01) and first.now_s == pytest.approx(1.0, rel=0.01)
     reasons_ = reasons(comparison_cases([found], read_regression(["regression"])))
