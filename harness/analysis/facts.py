@@ -11,6 +11,7 @@ from harness.core.records import Origin
 from harness.runs.model import Note
 
 __all__ = [
+    "NUMBERS_WRONG",
     "BesideWork",
     "BusyMachine",
     "ClientShare",
@@ -40,6 +41,15 @@ __all__ = [
     "UnknownQueue",
     "WaitedForModels",
 ]
+
+# Kinds of what makes figures wrong, however many there are of them: something else was computed or served meanwhile, or
+# not all was computed where it should be.
+NUMBERS_WRONG = frozenset(
+    (
+        *("layers", "other calls", "others at start", "others working", "busy machine", "busy at start", "client"),
+        "filled slots",
+    )
+)
 
 
 class LayersOnCpu(NamedTuple):

@@ -26,7 +26,9 @@ def run(beside: int, alone: int, *, beside_s: float = 8.0, goal: dict[str, Any] 
         plain["pipelines"]["chat"]["goal"] = goal
     return make.run(
         trials=(make.trial(makespan=300.0),),
-        calls=tuple(make.call(job=n, serial=n, ready=due, decode=end - due - 0.25) for n, (due, end) in enumerate(spans)),
+        calls=tuple(
+            make.call(job=n, serial=n, ready=due, decode=end - due - 0.25) for n, (due, end) in enumerate(spans)
+        ),
         jobs=(
             *(make.job("digest", path="batch", number=n, due=due, end=end) for n, (due, end) in enumerate(DIGEST)),
             *(make.job(number=n, due=due, end=end) for n, (due, end) in enumerate(spans)),
