@@ -111,7 +111,7 @@ def test_of_a_running_server_whose_context_the_file_does_not_tell_none_is_printe
     found = analysed(tmp_path, PAGES.replace("SERVER", running), tokens=9000)
     (use,) = found.candidates[0].servers
     assert (use.context_tokens, use.need) == (0, None)
-    assert found.choice.settings[0].shell == ("OLLAMA_NUM_PARALLEL=4 ollama serve",)
+    assert found.choice.settings[0].shell == ("OLLAMA_HOST=127.0.0.1:9 OLLAMA_NUM_PARALLEL=4 ollama serve",)
 
 
 def test_what_was_seen_goes_before_an_estimate_unless_sizes_vary_or_calls_failed(tmp_path: Path) -> None:

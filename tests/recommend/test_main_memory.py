@@ -120,7 +120,7 @@ def test_candidates_without_room_for_prompts_are_left_out_and_looked_at_without(
 def test_what_the_file_says_of_it_stays(tmp_path: Path) -> None:
     names, left_out = fits_without(tmp_path, KNOWS, ", levers: {ram_cache: off}")
     assert names and not any("ram-cache" in name for name in names) and not left_out
-    with pytest.raises(UserError, match=r"no candidate is left to try\. .* 8\.6 GB that engines may fill"):
+    with pytest.raises(UserError, match=r"no candidate is left to try\. .* 8 GiB that engines may fill"):
         fits_without(tmp_path, KNOWS, ", levers: {ram_cache: on}")
 
 
@@ -134,7 +134,7 @@ def test_of_two_models_both_do_without(tmp_path: Path) -> None:
 def test_one_slot_is_tried_without_prompts(tmp_path: Path) -> None:
     check_one_slot(limited(5_000 * MB), KEEPS)
     check_one_slot(limited(5_000 * MB), DOES_NOT)
-    with pytest.raises(UserError, match=r"^there is no memory for gemma4 and the 8\.6 GB that its engine may fill"):
+    with pytest.raises(UserError, match=r"^there is no memory for gemma4 and the 8 GiB that its engine may fill"):
         check_one_slot(limited(5_000 * MB), KEEPS.with_levers({"ram_cache": "on"}))
     with pytest.raises(UserError, match=r"^there is no memory for even one slot of gemma4"):
         check_one_slot(limited(20 * MB), KEEPS)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.context import enough_tokens
 from harness.workload.describe import describe
 from harness.workload.load import Loaded, Overrides, load_workload
+from harness.workload.longest import needs_of
 
 TEXT = """\
 version: 1
@@ -34,18 +36,19 @@ def contexts(loaded: Loaded) -> set[int]:
     return {spec.context_tokens for spec in loaded.servers.values()}
 
 
-@pytest.mark.parametrize(
-    ("output", "context"),
-    [("200", 3584), ("[200, 900]", 4352)],  # 1.1 * 3000 + 200 and + 900, in steps of 256
-)
-def test_a_slot_has_what_the_longest_call_needs(tmp_path: Path, output: str, context: int) -> None:
+@pytest.mark.parametrize(("output", "longest"), [("200", 200), ("[200, 900]", 900)])
+def test_a_slot_has_what_the_longest_call_needs(tmp_path: Path, output: str, longest: int) -> None:
     loaded = load(tmp_path, output)
+    (need,) = needs_of(loaded)
+    assert 3000 <= need.prompt_tokens < 3300 and need.output_tokens == longest
+    context = enough_tokens(need.prompt_tokens, longest)
+    assert context > 2048
     assert set(loaded.servers) == {"one-slot", "four-slot"}
     assert contexts(loaded) == {context}
     hints = describe(loaded).hints
     assert not any("raise context_tokens" in hint for hint in hints)
     assert (
-        "Not in the file, added for the standard set of candidates: one-slot, four-slot, with "
+        "Not in the file, added for the standard set of candidates: four-slot, one-slot, with "
         f"{context} tokens of context a slot, which the longest call needs."
     ) in hints
 
@@ -53,7 +56,7 @@ def test_a_slot_has_what_the_longest_call_needs(tmp_path: Path, output: str, con
 def test_a_server_of_the_file_keeps_its_own(tmp_path: Path) -> None:
     loaded = load(tmp_path, "200", "servers:\n  main: {kind: llamacpp, slots: 4}\n")
     assert contexts(loaded) == {2048}
-    assert any("raise context_tokens to 3584" in hint for hint in describe(loaded).hints)
+    assert any("raise context_tokens to 3840" in hint for hint in describe(loaded).hints)
 
 
 def test_one_that_runs_already_keeps_its_own(tmp_path: Path) -> None:
