@@ -52,7 +52,7 @@ def between_answer(found: Sequence[Between], runs: Sequence[Summary]) -> Answer:
         headline = "Equal within 5 % in all times; first tokens are not decided."
     parts = (
         part("Why", *_why(found)),
-        part("Each run", *dict.fromkeys(text for one in found for text in compared(one).answers)),
+        part("Each run", *_each_run(found)),
         part("Do this", *_do(verdict, rows)),
         part("How sure", *_how_sure(found, rows)),
         part("Details", "This command with --full prints intervals and what else is different."),
@@ -166,6 +166,11 @@ def _why(found: Sequence[Between]) -> Iterator[str]:
         changed = compared(one).changed
         if changed:
             yield f"What else is different in {one.now}: {'; '.join(changed)}."
+
+
+def _each_run(found: Sequence[Between]) -> Iterator[str]:
+    for one in found:
+        yield from (f"{one.now}: {text}" if len(found) > 1 else text for text in compared(one).answers)
 
 
 def _do(verdict: RunVerdict, rows: Sequence[tuple[Between, BetweenRow]]) -> Iterator[str]:
