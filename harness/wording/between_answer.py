@@ -200,5 +200,6 @@ def _how_sure(found: Sequence[Between], rows: Sequence[tuple[Between, BetweenRow
         subject = Subject(f"{row.candidate} ({row.what})")
         said = f"{subject.takes(widest.ratio)}{between(widest)}"
         said = subject.against(widest) if widest.relation == "equivalent" else said
+        said = f"{subject.text} {undecided_text(row)}" if row.verdict == "not resolvable" else said
         yield f"The largest change, with its 95 % interval: {said}."
     yield compared(found[0]).method.partition(". ")[0] + "."
