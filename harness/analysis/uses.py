@@ -82,16 +82,17 @@ def _other(agent: AgentSpec, server: ServerFacts) -> str:
 
 
 def differ_in_order(candidates: Sequence[CandidateSummary]) -> bool:
-    """Tell whether two candidates differ in nothing but the order in which calls get a slot.
+    """Tell whether candidates differ in nothing but the order in which calls get a slot.
 
     Then nothing is done sooner in all: what one call gains another one loses, and a median shows only half of that.
     """
-    orders: dict[object, set[tuple[str, ...]]] = {}
-    for candidate in candidates:
-        rest = (
+    rests = {
+        (
             tuple((use.server, use.slots, use.concurrency, use.limit, use.batch_limit) for use in candidate.servers),
             tuple((summary.pipeline, summary.servers, summary.nodes) for summary in candidate.pipelines),
             candidate.pools,
         )
-        orders.setdefault(rest, set()).add(tuple(use.scheduling for use in candidate.servers))
-    return any(len(found) > 1 for found in orders.values())
+        for candidate in candidates
+    }
+    orders = {tuple(use.scheduling for use in candidate.servers) for candidate in candidates}
+    return len(rests) == 1 and len(orders) > 1

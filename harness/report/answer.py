@@ -230,7 +230,7 @@ def _labelled(row: AnswerRow, room: int) -> str:
 
 
 def _columns(table: AnswerTable, widths: Sequence[int], room: int) -> list[int]:
-    """Return which columns are shown where not all fit: one of each figure before a second one of it."""
+    """Return which columns are shown where not all fit: goals, then one of each figure, then a second one of it."""
     order = sorted(range(len(widths)), key=lambda number: (_rank(table, number), number))
     shown: list[int] = []
     for number in order:
@@ -240,7 +240,9 @@ def _columns(table: AnswerTable, widths: Sequence[int], room: int) -> list[int]:
 
 
 def _rank(table: AnswerTable, number: int) -> int:
-    """Return 0 for the first column of a figure, 1 for the others of it."""
-    kind = table.columns[number][1]
+    """Return 0 for a column of goals, which decide; 1 for the first column of a figure, 2 for the others of it."""
+    above, kind = table.columns[number]
+    if above.startswith("goal: ") or kind == "met":
+        return 0
     first = next(n for n, column in enumerate(table.columns) if column[1] == kind)
-    return 0 if number == first else 1
+    return 1 if number == first else 2

@@ -84,6 +84,7 @@ def test_a_model_that_is_asked_for_is_that_of_every_machine() -> None:
     assert "was measured with model" in found.machines[1].why_not
 
 
+@pytest.mark.drawn
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ask.yaml").write_text(TEXT)
     monkeypatch.chdir(tmp_path)

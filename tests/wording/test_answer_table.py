@@ -39,3 +39,4 @@ def test_other_slots_are_more_than_another_order() -> None:
     assert not differ_in_order(found.candidates)
     assert differ_in_order(two_orders(1).candidates)
     assert not differ_in_order(found.candidates[:1])
+    assert not differ_in_order((*two_orders(1).candidates, found.candidates[0]))
