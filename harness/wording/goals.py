@@ -90,8 +90,8 @@ def why_goals(analysis: Analysis, name: str, on: str) -> str:
     if len(able) == 1 and doubtful:
         return "By its middle figure it is the only one that meets the goal, which is not certain."
     if len(able) == 1:
-        others = any(_doubtful(candidate) for candidate in analysis.candidates if candidate.name != name)
-        return f"It is the only one that {'surely ' if others else ''}meets the goal."
+        alone = not any(_doubtful(candidate) for candidate in analysis.candidates if candidate.name != name)
+        return f"It is the only one that {'' if alone else 'surely '}meets the goal."
     others = len(doubtful) - (name in doubtful)
     doubt = f" ({others} of them not certainly)" if others else ""
     it = ", but it is not certain that it meets it" if name in doubtful else ""

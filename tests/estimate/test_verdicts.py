@@ -77,6 +77,7 @@ def test_machines_are_resolved_where_intervals_do_not_reach_over_the_goal(tmp_pa
     assert OPEN not in "\n".join(answer_markdown(machines_answer(found)))
 
 
+@pytest.mark.drawn
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: the page was not seen in a browser")
 def test_the_page_of_machines_fits_a_phone_and_asks_for_nothing(tmp_path: Path) -> None:
     options = compared(tmp_path, "", "RTX 4090", "Apple M1")
