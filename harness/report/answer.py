@@ -21,7 +21,7 @@ _JOINED = "\u00a0"  # no line ends there
 _MOST_WARNINGS = 3
 _INDENT = 11  # of what a part says, after its title
 _GAP = 2  # between columns
-_LEAST_LABEL = 14
+_LEAST_LABEL, _LONG_LABEL = 14, 24
 _LONGEST_HEAD = 14
 _ASCII = str.maketrans({"→": ">", "·": "-", "×": "x", "–": "-", "…": "~", "±": "~"})
 _FEW_ROWS = 3  # of the table; more give way to what the parts say, but for those that they name
@@ -72,7 +72,9 @@ def answer_lines(answer: Answer, width: int = WIDTH, *, ascii_only: bool = False
             rows -= 1
             continue
         longest = next((part for part in _order(parts) if len(part.lines) > 1), None)
-        if longest is not None:
+        if longest is not None and longest.title == "Do this" and rows > few:  # a row that nobody names matters less
+            rows -= 1
+        elif longest is not None:
             parts[parts.index(longest)] = _shorter(longest)
         elif rows > 1:
             rows -= 1
@@ -199,7 +201,7 @@ def _table(table: AnswerTable, rows: Sequence[AnswerRow], width: int) -> Iterato
         for number, (above, below) in enumerate(heads)
     ]
     longest = max((len(plain(row.label)) for row in rows), default=0)
-    shown = _columns(table, widths, width - min(longest, _LEAST_LABEL + 10) - 2)
+    shown = _columns(table, widths, width - _label_needed(rows, longest) - 2)
     room = width - 2 - sum(widths[number] + _GAP for number in shown)
     label_width = min(room, longest)
     for line in (0, 1):
@@ -219,6 +221,13 @@ def _table(table: AnswerTable, rows: Sequence[AnswerRow], width: int) -> Iterato
             *([count(hidden, "more column")] if hidden else []),
         ]
         yield _Line(f"  {' and '.join(what)}: --full", "dim")
+
+
+def _label_needed(rows: Sequence[AnswerRow], longest: int) -> int:
+    """Return the room that labels must have before columns: whole, or where they are long the name alone is enough."""
+    if longest <= _LONG_LABEL:
+        return longest
+    return min(_LONG_LABEL, max(_LEAST_LABEL, *(len(plain(row.name)) for row in rows)))
 
 
 def _labelled(row: AnswerRow, room: int) -> str:

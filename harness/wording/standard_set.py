@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from harness.analysis.model import Analysis
 from harness.wording.answer import AnswerLine
-from harness.wording.to_do import file_of
 
 __all__ = ["MEANINGS", "meanings_text", "more_ways"]
 
@@ -32,7 +31,7 @@ def more_ways(analysis: Analysis) -> tuple[AnswerLine, ...]:
     """Say how few ways were compared and what searches more, where the workload names none."""
     if not _standard(analysis):
         return ()
-    return (AnswerLine(f"{_ways(analysis)} tried; slotwise recommend {file_of(analysis.run.command)} searches more."),)
+    return (AnswerLine(f"{_ways(analysis)} tried; slotwise recommend searches more."),)
 
 
 def _ways(analysis: Analysis) -> str:

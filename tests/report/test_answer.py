@@ -181,8 +181,8 @@ def test_not_settled_yet() -> None:
     lines = first_screen("not settled")
     assert lines[0] == "For now, run serially: 1 slot, one call at a time; nothing is measurably faster."
     assert part_of(lines, "Why") == (
-        'No difference from "batched" is measurable yet, and this is the simplest of these. The table shows means: '
-        'that "batched" is quicker there may be chance.'
+        'No difference from "batched" is measurable yet, and this is the simplest of these. By the means in the '
+        'table "batched" is quicker, which may be chance.'
     )
     sure = part_of(lines, "How sure")
     assert re.search(r"About 45 repeats of each would resolve this, in \d+ min: slotwise run .* --until resolved", sure)

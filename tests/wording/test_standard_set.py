@@ -29,7 +29,7 @@ def of_the_set(*names: str, standard: bool = True) -> Analysis:
     """An analysis of two candidates, by these names."""
     found = analyse(scenario({"serial": steady(16), "batched": steady(13)}))
     candidates = tuple(one._replace(name=name) for one, name in zip(found.candidates, names, strict=True))
-    head = found.run._replace(standard_set=standard, command="slotwise run my.yaml")
+    head = found.run._replace(standard_set=standard)
     return found._replace(run=head, candidates=candidates)
 
 
@@ -50,7 +50,7 @@ def test_what_the_names_mean_is_said_where_the_workload_names_no_candidates() ->
 
 def test_an_answer_says_how_few_ways_were_tried() -> None:
     (line,) = more_ways(of_the_set("serial", "window"))
-    assert line.text == "2 standard ways were tried; slotwise recommend my.yaml searches more."
+    assert line.text == "2 standard ways were tried; slotwise recommend searches more."
     assert more_ways(of_the_set("serial", "window", standard=False)) == ()
 
 
