@@ -41,7 +41,7 @@ def answer_markdown(answer: Answer) -> list[str]:
         for row in answer.table.rows:
             label = f"**{markdown(row.label)}**" if row.recommended else markdown(row.label)
             lines.append(f"| {label} | {' | '.join(map(markdown, row.cells))} |")
-        lines.append("")
+        lines += ["", markdown(answer.table.note), ""] if answer.table.note else [""]
     for part in answer.parts:
         if part.title == "Details":
             continue
@@ -215,12 +215,14 @@ def _table(table: AnswerTable, rows: Sequence[AnswerRow], width: int) -> Iterato
         yield _Line(f"{mark}{label}{body}".rstrip(), "bold" if row.recommended else "")
     left_out = len(table.rows) - len(rows)
     hidden = len(table.columns) - len(shown)
-    if left_out or hidden:
-        what = [
-            *([count(left_out, "more candidate")] if left_out else []),
-            *([count(hidden, "more column")] if hidden else []),
-        ]
-        yield _Line(f"  {' and '.join(what)}: --full", "dim")
+    what = [
+        *([count(left_out, "more candidate")] if left_out else []),
+        *([count(hidden, "more column")] if hidden else []),
+    ]
+    notes = [*([f"{' and '.join(what)}: --full"] if what else []), *([plain(table.note)] if table.note else [])]
+    joined = " · ".join(notes)
+    for note in [joined] if joined and len(joined) <= width - 2 else notes:
+        yield _Line(f"  {note}", "dim")
 
 
 def _label_needed(rows: Sequence[AnswerRow], longest: int) -> int:

@@ -312,7 +312,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
         )
     if not loaded.workload.compare:
         ways = count(len(loaded.plans), "standard way is", "standard ways are")
-        hints.append(f"The file names no candidates: {ways} tried. slotwise recommend searches more.")
+        hints.append(f"{ways} tried, because the file has no `compare`; slotwise recommend searches more.")
     if loaded.derived:
         added = ", ".join(loaded.derived)
         hints.append(f"Not in the file, added for the standard set of candidates: {added}.")

@@ -323,3 +323,25 @@ def test_a_row_that_a_part_names_is_not_hidden() -> None:
 def test_rows_that_are_named_stay_before_lines_that_matter_less() -> None:
     every = " ".join(f'"way-{number}"' for number in range(1, 6))
     assert shown(long_answer(f"Not {every}.")) == [f"way-{number}" for number in range(6)]
+
+
+def test_a_note_on_the_rows_stands_beside_what_is_hidden_or_alone() -> None:
+    answer = long_answer("It is the simplest.")
+    assert answer.table is not None
+    noted = answer._replace(table=answer.table._replace(note="12 ways were tried"))
+    hidden = 12 - len(shown(noted))
+    assert [line for line in screen(noted) if "12 ways" in line] == [
+        f"  {hidden} more candidates: --full · 12 ways were tried"
+    ]
+    few = answer._replace(table=answer.table._replace(note="2 ways were tried", rows=answer.table.rows[:2]))
+    assert [line for line in screen(few) if "2 ways" in line] == ["  2 ways were tried"]
+    assert "2 ways were tried" in answer_markdown(few)
+
+
+def test_a_row_that_nobody_names_gives_way_to_what_to_do() -> None:
+    answer = long_answer('It takes less than "way-7".')
+    commands = AnswerPart("Do this", tuple(AnswerLine(f"command-{number}", code=True) for number in range(8)))
+    full = answer._replace(parts=(answer.parts[0], commands, *answer.parts[3:]))
+    lines = screen(full)
+    assert len(lines) <= MOST_LINES and any("command-7" in line for line in lines)
+    assert shown(full) == ["way-0", "way-1", "way-7"]
