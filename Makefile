@@ -43,7 +43,7 @@ fast: $(VENV)/.local
 bench: $(VENV)/.dev
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
-# Real reports into reports/gallery/: forty minutes on an idle machine. PROFILE=epyc-2core OUT=/tmp/g predicts them instead.
+# Real reports into reports/gallery/: an hour on an idle machine. PROFILE=epyc-2core OUT=/tmp/g predicts them instead.
 gallery: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
 	@$(BIN)/python benchmarks/gallery.py $(if $(OUT),--out $(OUT)) $(if $(PROFILE),--profile $(PROFILE)) $(NAMES)

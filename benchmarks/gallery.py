@@ -1,6 +1,6 @@
 """The gallery: real reports of the shipped workloads, below reports/gallery/, and an index page made from them.
 
-    make gallery                                measures; an idle machine, about forty minutes on two cores
+    make gallery                                measures; an idle machine, about an hour on two cores
     python benchmarks/gallery.py --pilot        measures each three times, to find how far repeats spread
     python benchmarks/gallery.py --fix          writes from the pilots how often each is measured, before it is
     python benchmarks/gallery.py --elsewhere    predicts them on the machines of gallery_machines.py

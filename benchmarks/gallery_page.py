@@ -49,8 +49,6 @@ ORDER = (
 NOT_HERE = {
     "thinking-chat": "not measured here: no built-in model thinks. Predicted alone.",
     "rag": "not measured here: it needs an Ollama with an embedding model.",
-    "sub-agents": "not measured here: each repeat of its five candidates takes minutes. Predicted alone.",
-    "two-handbooks": "not measured here yet: its pilot was disturbed by other programs. Predicted alone.",
 }
 
 

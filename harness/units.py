@@ -23,10 +23,11 @@ __all__ = [
 ]
 
 # The space between a number and its unit, where no line should end.
-UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|tokens/s|tok/s|kB|MB|GB)(?![A-Za-z]))")
+UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|tokens/s|tok/s|kB|MB|GB|GiB)(?![A-Za-z]))")
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
 _TIMES_S = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_GIB = 2**30
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB|MiB|GiB)", re.IGNORECASE)
 _SIZES_BYTES = {"mb": 10**6, "gb": 10**9, "tb": 10**12, "mib": 2**20, "gib": 2**30}
 
@@ -89,7 +90,9 @@ def percent(ratio: float) -> str:
 
 
 def size(n_bytes: float) -> str:
-    """Format bytes in decimal units: `98.4 MB`."""
+    """Format bytes in decimal units: `98.4 MB`; a whole number of GiB, as memory is sold and set, so: `24 GiB`."""
+    if n_bytes >= _GIB and n_bytes % _GIB == 0:
+        return f"{n_bytes / _GIB:.0f} GiB"
     for unit in ("B", "kB", "MB", "GB"):
         if abs(n_bytes) < 1000:
             return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"

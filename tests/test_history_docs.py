@@ -12,7 +12,8 @@ import pytest
 from analysis.scenarios import scenario, steady
 
 from harness.analysis.analyse import analyse
-from harness.analysis.between import BetweenRow, compare_runs, read_summary
+from harness.analysis.between import BetweenRow, compare_runs
+from harness.analysis.summaries import read_summary
 from harness.cli.app import _main
 from harness.content import shipped
 from harness.report.between import between_plain

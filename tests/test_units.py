@@ -19,6 +19,7 @@ def test_others() -> None:
     assert (rate(21.74), rate(145.2)) == ("21.7 tok/s", "145 tok/s")
     assert (percent(0.031), percent(0.47)) == ("3.1 %", "47 %")
     assert (size(98_362_432), size(7)) == ("98.4 MB", "7 B")
+    assert [size(n) for n in (24 * 2**30, 24 * 10**9, 2**30, 2**30 + 1)] == ["24 GiB", "24.0 GB", "1 GiB", "1.1 GB"]
     assert (count(1, "call"), count(8, "call"), count(2, "reply", "replies")) == ("1 call", "8 calls", "2 replies")
 
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from harness.analysis.facts import NUMBERS_WRONG
+from harness.analysis.goals import JudgedGoal
 from harness.analysis.statistics import Comparison, compare, compare_unpaired
+from harness.analysis.summaries import KeptCandidate, Summary, UsedServer
 from harness.analysis.verdict import path_measure
 from harness.core.records import PREDICTED, Origin, Path
 from harness.errors import UserError
 from harness.runs.changes import Changed, changes
 from harness.runs.model import NOTE_KINDS
-from harness.runs.older import summary_of_today
-from harness.workload.unfit import first_mistake
 
 __all__ = [
     "Between",
@@ -30,14 +29,12 @@ __all__ = [
     "OtherOrigin",
     "OwnNotice",
     "RowVerdict",
+    "RunAnswer",
     "RunVerdict",
-    "Summary",
     "Unpaired",
-    "UsedServer",
     "UsesChanged",
     "WorkNotKnown",
     "compare_runs",
-    "read_summary",
     "verdict_of",
 ]
 
@@ -47,77 +44,13 @@ RowVerdict = Literal[
 ]  # fmt: skip
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
 
-_WRONG = frozenset(("partial", "interrupted", "lost", "failures", "layers"))
+_WRONG = NUMBERS_WRONG - {"client"} | {"partial", "interrupted", "lost", "failures"}
 # Said of each run, however many say it; of the other kinds (a busy client, say) what both say is no difference.
 _OF_EACH = _WRONG | set(NOTE_KINDS)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _Pipeline(_Part):
-    pipeline: str
-    path: Path
-    time_by_repeat: tuple[tuple[int, float], ...]
-    jobs_failed: int
-
-
-class UsedServer(_Part):
-    """How a candidate used a server, as a summary.json has it."""
-
-    server: str
-    slots: int
-    concurrency: str
-    scheduling: str
-    limit: int | None
-
-
-class _Candidate(_Part):
-    name: str
-    repeats: int = 1  # complete ones
-    servers: tuple[UsedServer, ...]
-    pipelines: tuple[_Pipeline, ...]
-
-
-class _Server(_Part):
-    name: str
-    kind: str
-    model: str
-    version: str
-    slots_found: int | None
-    details: Mapping[str, str | int | float]
-
-
-class _Head(_Part):
-    workload: str
-    origin: Origin
-    started_at: str
-    repeats: int
-    seed: int
-    machine: Mapping[str, Any]
-    servers: tuple[_Server, ...]
-    control: Literal["draws", "model"] = "draws"
-    work: Mapping[str, str] = {}
-    missing: tuple[str, ...] = ()
-
-
-class _Notice(_Part):
-    kind: str
-    text: str
-
-
-class Summary(_Part):
-    """What a comparison needs of a summary.json."""
-
-    summary_version: Literal[2]
-    run: _Head
-    notices: tuple[_Notice, ...] = ()
-    candidates: tuple[_Candidate, ...]
-
-
 class BetweenRow(NamedTuple):
-    """One candidate on one path in both runs.
+    """One figure of a candidate in both runs: its time on a path, or the first token of its replies.
 
     `before_s` and `now_s` are geometric means over the repeats that are compared: where repeats are paired and both
     runs have some, over those that both have, so that `now_s` / `before_s` is the ratio.
@@ -131,6 +64,13 @@ class BetweenRow(NamedTuple):
     verdict: RowVerdict
     failed_before: int  # jobs
     failed_now: int
+    figure: Literal["time", "first token"] = "time"
+    repeats: tuple[int, int] = (0, 0)  # with a value: before, now
+
+    @property
+    def what(self) -> str:
+        """What it is a figure of: a path, or the first token."""
+        return self.path if self.figure == "time" else self.figure
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -170,7 +110,8 @@ class OwnNotice(NamedTuple):
 
     run: str  # as it was named
     text: str
-    wrong: bool  # something lacks or failed; else a sentence of it is enough
+    wrong: bool  # figures are wrong, or something lacks or failed; else a sentence of it is enough
+    kind: str
 
 
 BetweenNotice = WorkNotKnown | OtherOrigin | OnlyInOne | OwnNotice
@@ -184,6 +125,16 @@ class UsesChanged(NamedTuple):
     now: tuple[UsedServer, ...]
 
 
+class RunAnswer(NamedTuple):
+    """What a run recommends, and how that stands to the goals that it was judged by."""
+
+    run: str  # as it was named
+    origin: Origin
+    candidates: int
+    recommended: str | None  # None: nothing, or it does not say
+    goals: tuple[JudgedGoal, ...]  # of what it recommends
+
+
 class Between(NamedTuple):
     """One run against the one that it is held to; `harness.wording.comparisons` says it."""
 
@@ -194,23 +145,13 @@ class Between(NamedTuple):
     changed: tuple[Changed | UsesChanged, ...]  # machine, versions, servers, candidates
     rows: tuple[BetweenRow, ...]  # their intervals share the error
     verdict: RunVerdict
+    answers: tuple[RunAnswer, RunAnswer]  # before, now
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Candidates that only the earlier run has."""
         gone = (one for one in self.notices if isinstance(one, OnlyInOne) and one.run == "before")
         return tuple(name for one in gone for name in one.candidates)
-
-
-def read_summary(plain: object, name: str) -> Summary:
-    """Return what a comparison needs; UserError where `plain` is no summary."""
-    try:
-        return Summary.model_validate(summary_of_today(plain))
-    except ValidationError as error:
-        said = first_mistake(error)
-        raise UserError(
-            f"{name}: expected a summary.json that Slotwise wrote (summary_version 1 or 2); {said}"
-        ) from None
 
 
 def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Between:
@@ -235,8 +176,7 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
             )
     apart = _why_unpaired(before, now)
     old, new = ({candidate.name: candidate for candidate in run.candidates} for run in (before, now))
-    pairs = [(name, path) for name in both for path in _paths(old[name])]
-    rows = tuple(_row(path, old[name], new[name], apart is None, len(pairs), names) for name, path in pairs)
+    rows = _rows([(old[name], new[name]) for name in both], apart is None, names)
     if gone := tuple(candidate.name for candidate in before.candidates if candidate.name not in new):
         notices.append(OnlyInOne("before", gone))
     if come := tuple(candidate.name for candidate in now.candidates if candidate.name not in old):
@@ -253,6 +193,7 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
         changed=tuple(_changed(before, now, both, alike)),
         rows=rows,
         verdict=verdict_of(rows),
+        answers=(_answer(before, names[0]), _answer(now, names[1])),
     )
 
 
@@ -283,7 +224,7 @@ def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> l
 
 
 def _own_notices(before: Summary, now: Summary, names: tuple[str, str], alike: bool) -> list[BetweenNotice]:
-    """Return what is wrong with one of the two: what it lacks, what failed, and what only it has to say of itself."""
+    """Return what is wrong with one of the two (figures, what it lacks, what failed), and what only it has to say."""
     found: list[BetweenNotice] = []
     for name, run, other in ((names[0], before, now), (names[1], now, before)):
         texts = {notice.text for notice in other.notices}
@@ -291,8 +232,8 @@ def _own_notices(before: Summary, now: Summary, names: tuple[str, str], alike: b
         for notice in run.notices:
             wrong = notice.kind in _WRONG
             if wrong or (alike and notice.kind not in kinds and notice.text not in texts):
-                found.append(OwnNotice(name, notice.text, wrong))
-    return found
+                found.append(OwnNotice(name, notice.text, wrong, notice.kind))
+    return sorted(found, key=lambda notice: not (isinstance(notice, OwnNotice) and notice.kind in NUMBERS_WRONG))
 
 
 def _why_unpaired(before: Summary, now: Summary) -> Unpaired | None:
@@ -306,15 +247,52 @@ def _why_unpaired(before: Summary, now: Summary) -> Unpaired | None:
     return None
 
 
-def _row(
-    path: Path, old: _Candidate, new: _Candidate, paired: bool, comparisons: int, names: tuple[str, str]
-) -> BetweenRow:
-    was, is_ = _values(old, path), _values(new, path)
+def _rows(
+    both: Sequence[tuple[KeptCandidate, KeptCandidate]], paired: bool, names: tuple[str, str]
+) -> tuple[BetweenRow, ...]:
+    """Compare candidates with themselves: on every path, and by their first tokens where both runs have some."""
+    paths = [(old, new, path) for old, new in both for path in _paths(old)]
+    firsts = {old.name: found for old, new in both if (found := _first_tokens(old, new))}
+    comparisons = len(paths) + len(firsts)
+    rows = []
+    for old, new, path in paths:
+        row = _row(path, old, new, _compared(_values(old, path), _values(new, path), paired, comparisons, names))
+        rows.append(row)
+        if path == "interactive" and old.name in firsts and row.verdict not in ("now fails", "now works"):
+            found = _compared(*firsts[old.name], paired, comparisons, names)
+            verdict = _said(found.comparison)
+            rows.append(
+                BetweenRow(
+                    *(old.name, path, found.before_s, found.now_s, found.comparison, verdict, 0, 0),
+                    figure="first token",
+                    repeats=found.repeats,
+                )
+            )
+    return tuple(rows)
+
+
+class _Compared(NamedTuple):
+    before_s: float | None
+    now_s: float | None
+    comparison: Comparison | None
+    repeats: tuple[int, int]
+
+
+def _compared(
+    was: Mapping[int, float], is_: Mapping[int, float], paired: bool, comparisons: int, names: tuple[str, str]
+) -> _Compared:
     found = (
         compare(names[1], is_, names[0], was, comparisons)
         if paired
         else compare_unpaired(names[1], list(is_.values()), names[0], list(was.values()), comparisons)
     )
+    common = was.keys() & is_.keys() if paired else frozenset[int]()
+    before_s, now_s = (_mean({n: side[n] for n in common or side}) for side in (was, is_))
+    return _Compared(before_s, now_s, found, (len(was), len(is_)))
+
+
+def _row(path: Path, old: KeptCandidate, new: KeptCandidate, found: _Compared) -> BetweenRow:
+    was, is_ = found.repeats
     failed = (_failed(old, path), _failed(new, path))
     verdict: RowVerdict
     if not (old.repeats and new.repeats):
@@ -323,15 +301,17 @@ def _row(
         verdict = "now fails"
     elif (failed[0] and not failed[1]) or (is_ and not was):
         verdict = "now works"
-    elif found is None:
-        verdict = "no data"
-    elif found.n < 2:
-        verdict = "one repeat"
     else:
-        verdict = _SAID[found.relation]
-    common = was.keys() & is_.keys() if paired else frozenset[int]()
-    before_s, now_s = (_mean({n: side[n] for n in common or side}) for side in (was, is_))
-    return BetweenRow(old.name, path, before_s, now_s, found, verdict, *failed)
+        verdict = _said(found.comparison)
+    return BetweenRow(
+        old.name, path, found.before_s, found.now_s, found.comparison, verdict, *failed, repeats=found.repeats
+    )
+
+
+def _said(found: Comparison | None) -> RowVerdict:
+    if found is None:
+        return "no data"
+    return "one repeat" if found.n < 2 else _SAID[found.relation]
 
 
 _SAID: Mapping[str, RowVerdict] = {
@@ -342,15 +322,23 @@ _SAID: Mapping[str, RowVerdict] = {
 }
 
 
-def _values(candidate: _Candidate, path: Path) -> dict[int, float]:
+def _values(candidate: KeptCandidate, path: Path) -> dict[int, float]:
     return path_measure([dict(summary.time_by_repeat) for summary in candidate.pipelines if summary.path == path])
 
 
-def _failed(candidate: _Candidate, path: Path) -> int:
+def _first_tokens(old: KeptCandidate, new: KeptCandidate) -> tuple[dict[int, float], dict[int, float]] | None:
+    """Return the first tokens of the pipelines of which both runs know some, by repeat; None where there are none."""
+    later = {summary.pipeline: dict(summary.first_token_by_repeat) for summary in new.pipelines}
+    pairs = [(dict(one.first_token_by_repeat), later.get(one.pipeline, {})) for one in old.pipelines]
+    known = [pair for pair in pairs if all(side and min(side.values()) > 0 for side in pair)]
+    return (path_measure([was for was, _ in known]), path_measure([is_ for _, is_ in known])) if known else None
+
+
+def _failed(candidate: KeptCandidate, path: Path) -> int:
     return sum(summary.jobs_failed for summary in candidate.pipelines if summary.path == path)
 
 
-def _paths(candidate: _Candidate) -> tuple[Path, ...]:
+def _paths(candidate: KeptCandidate) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(summary.path for summary in candidate.pipelines))
 
 
@@ -359,8 +347,11 @@ def _mean(values: Mapping[int, float]) -> float | None:
 
 
 def verdict_of(rows: Sequence[BetweenRow]) -> RunVerdict:
-    """Return the verdict on rows of one comparison, or of several."""
-    found = {row.verdict for row in rows}
+    """Return the verdict on rows of one comparison, or of several.
+
+    A first token that became faster or slower counts; one that is not decided leaves open nothing but itself.
+    """
+    found = {row.verdict for row in rows if row.figure == "time" or row.verdict in ("slower", "faster")}
     worse, better = found & {"slower", "now fails"}, found & {"faster", "now works"}
     if worse:
         return "mixed" if better else "regression"
@@ -386,6 +377,12 @@ def _changed(before: Summary, now: Summary, both: Sequence[str], alike: bool) ->
     for name in both:
         if uses[0][name] != uses[1][name]:
             yield UsesChanged(name, uses[0][name], uses[1][name])
+
+
+def _answer(run: Summary, name: str) -> RunAnswer:
+    found = run.recommended
+    goals = () if found is None else tuple(one for summary in found.pipelines for one in summary.judgements)
+    return RunAnswer(name, run.run.origin, len(run.candidates), None if found is None else found.name, goals)
 
 
 def _example(run: Summary) -> str:

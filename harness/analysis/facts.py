@@ -11,9 +11,12 @@ from harness.core.records import Origin
 from harness.runs.model import Note
 
 __all__ = [
+    "NUMBERS_WRONG",
+    "BesideWork",
     "BusyMachine",
     "ClientShare",
     "Failures",
+    "FilledSlots",
     "GivenUp",
     "Implausible",
     "InterruptedTrials",
@@ -38,6 +41,15 @@ __all__ = [
     "UnknownQueue",
     "WaitedForModels",
 ]
+
+# Kinds of what makes figures wrong, however many there are of them: something else was computed or served meanwhile, or
+# not all was computed where it should be.
+NUMBERS_WRONG = frozenset(
+    (
+        *("layers", "other calls", "others at start", "others working", "busy machine", "busy at start", "client"),
+        "filled slots",
+    )
+)
 
 
 class LayersOnCpu(NamedTuple):
@@ -244,6 +256,31 @@ class ShortAnswers(NamedTuple):
     kind: Literal["short answers"] = "short answers"
 
 
+class FilledSlots(NamedTuple):
+    """Answers that filled the context of their slot, so that they ended there or lost the beginning of the prompt."""
+
+    server: str
+    filled: int
+    answers: int
+    context_tokens: int  # of a slot
+    enough_tokens: int  # that the longest call needs
+    kind: Literal["filled slots"] = "filled slots"
+
+
+class BesideWork(NamedTuple):
+    """Replies that came while batch jobs ran: few of all, and much slower. Seconds, medians."""
+
+    candidate: str
+    pipeline: str
+    others: tuple[str, ...]  # the batch pipelines
+    beside: int  # replies while jobs of these were under way
+    replies: int  # all of them
+    beside_s: float
+    all_s: float
+    hidden: bool  # the pipeline's goal is met by the median of all, and not by that of these
+    kind: Literal["beside work"] = "beside work"
+
+
 class WaitedForModels(NamedTuple):
     """Calls that waited for their model to be loaded."""
 
@@ -283,7 +320,8 @@ class Recorded(NamedTuple):
 
 
 Notice = (
-    LayersOnCpu
+    BesideWork
+    | LayersOnCpu
     | Partial
     | MeasuredUntil
     | InterruptedTrials
@@ -300,6 +338,7 @@ Notice = (
     | OtherCalls
     | ClientShare
     | GivenUp
+    | FilledSlots
     | ShortAnswers
     | WaitedForModels
     | LoadedMidRun

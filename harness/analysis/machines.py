@@ -6,11 +6,12 @@ Every machine runs the candidate that is recommended for it. Seconds, bytes; pri
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from harness.analysis.goals import JudgedGoal, figure_of, judge, judge_all
 from harness.analysis.model import CandidateSummary, GoalResult
-from harness.analysis.statistics import NO_WIDTH, Estimate
+from harness.analysis.statistics import Estimate, ends_of
 from harness.core.records import Origin, Path
 
 __all__ = [
@@ -20,9 +21,7 @@ __all__ = [
     "MachineTime",
     "as_fast",
     "carries",
-    "ends_of",
     "speed_of",
-    "state_of",
 ]
 
 # Whether every goal is met. `not certain`: an interval reaches over a goal; `no goal`: there is none to judge.
@@ -30,12 +29,28 @@ Carries = Literal["yes", "no", "not certain", "no goal", "too large", "not predi
 
 
 class MachineTime(NamedTuple):
-    """The time of one pipeline: of a job, on an interactive path of a reply."""
+    """The time of one pipeline: of a job, on an interactive path of a reply and of its first token."""
 
     pipeline: str
     path: Path
     time: Estimate | None
     goals: tuple[GoalResult, ...]
+    first_token: Estimate | None = None  # of a reply; None: it has none, or it is not known
+
+    @property
+    def judgements(self) -> tuple[JudgedGoal, ...]:
+        """Its goals, and how sure it is that they are met."""
+        return tuple(judge(goal, self.time, self.first_token) for goal in self.goals)
+
+    @property
+    def shown(self) -> Estimate | None:
+        """Its time as it is shown: around the median where a goal is about that."""
+        return figure_of(self.goals, "p50_s", self.time)
+
+    @property
+    def first_shown(self) -> Estimate | None:
+        """The same of its first token."""
+        return figure_of(self.goals, "first_token_s", self.first_token)
 
 
 class MachineResult(NamedTuple):
@@ -135,41 +150,11 @@ def speed_of(one: MachineResult) -> float:
     return math.prod(times_s) ** (1 / len(times_s)) if times_s else math.inf
 
 
-def ends_of(found: Estimate) -> tuple[float, float] | None:
-    """Return the interval over draws and profile together, whose errors are independent; None where it has no width."""
-    halves = [
-        math.log(ends[1] / ends[0]) / 2
-        for ends in (found.interval, found.profile_interval)
-        if ends is not None and not math.isclose(*ends, rel_tol=NO_WIDTH)
-    ]
-    half = math.hypot(*halves)
-    return (found.value * math.exp(-half), found.value * math.exp(half)) if half > 0 else None
-
-
 def carries(candidate: CandidateSummary) -> Carries:
     """Tell whether a candidate meets every goal, with its whole interval where that is known."""
-    states = [state_of(goal, _estimates(summary.time, summary.first_token)) for summary in candidate.pipelines
-              for goal in summary.goals if goal.state != "not judged"]  # fmt: skip
+    states = {judgement.state for judgement in judge_all(candidate)} - {"not judged"}
     if not states:
         return "no goal"
-    if "no" in states:
+    if "missed" in states:
         return "no"
-    if "not certain" in states:
-        return "not certain"
-    return "yes"
-
-
-def _estimates(time: Estimate | None, first_token: Estimate | None) -> Mapping[str, Estimate | None]:
-    """Return what each goal is about; of a 95th percentile the spread is taken to be that of the median."""
-    return {"p50_s": time, "p95_s": time, "first_token_s": first_token}
-
-
-def state_of(goal: GoalResult, estimates: Mapping[str, Estimate | None]) -> Carries:
-    """Tell whether a goal is met; `estimates` has the figure that each goal is about, by the goal's name."""
-    found = estimates[goal.goal]
-    around = None if found is None or goal.found_s is None else ends_of(found)
-    if found is not None and goal.found_s is not None and around is not None:
-        low, high = (goal.found_s * end / found.value for end in around)
-        if low < goal.wanted_s < high:
-            return "not certain"
-    return "yes" if goal.state == "met" else "no"
+    return "not certain" if "not certain" in states else "yes"

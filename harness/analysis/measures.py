@@ -164,6 +164,7 @@ def _pipeline(
         time_by_repeat=tuple(sorted(figures["time"].items())),
         time_by_profile=_factors(run, candidate, pipeline, "time"),
         first_token=estimates["first_token"],
+        first_token_by_repeat=tuple(sorted(figures["first_token"].items())),
         all_done=estimates["all_done"],
         p95_s=p95([job.pipeline_time_s for job in good]),
         values=len(good),

@@ -178,6 +178,7 @@ class PipelineSummary(NamedTuple):
     nodes: tuple[tuple[str, str], ...] = ()  # (node, its server), where they are on several, each on one
     found_again: FoundAgain | None = None  # of prompts that a server may keep; None: there are none
     first_thought: Estimate | None = None  # the same of the thinking before it; None: nobody thinks there
+    first_token_by_repeat: tuple[tuple[int, float], ...] = ()
 
 
 class CandidateSummary(NamedTuple):

@@ -6,7 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.analysis.beside import beside_work
 from harness.analysis.facts import (
+    NUMBERS_WRONG,
     BusyMachine,
     ClientShare,
     Failures,
@@ -30,6 +32,7 @@ from harness.analysis.facts import (
     UnknownQueue,
     WaitedForModels,
 )
+from harness.analysis.filled import filled_slots
 from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary
 from harness.analysis.timesplit import is_load_event
@@ -57,13 +60,20 @@ def notices_of(
     until: MeasuredUntil | None = None,
     others: OtherCalls | None = None,
 ) -> tuple[Notice, ...]:
-    """Collect everything that a reader must know first, worst first: what is missing, then the run's own notes."""
+    """Collect everything that a reader must know first, worst first.
+
+    What makes the numbers wrong comes before what is missing: figures of a busy machine mislead however many there are,
+    while fewer of them are only less certain, and their intervals show that. Then the run's own notes, and the rest.
+    """
     # On an accelerator an engine waits for no core.
     cores = not run.servers or not all(on_accelerator(server.details) for server in run.servers)
     notes = [note for note in run.notes if cores or note.kind != "busy at start"]
     notices: list[Notice] = [*_layers(run, candidates)]
     notices += [] if others is None else [others]
-    notices += [*_missing(run, candidates, repeats, folder, until), *notes]
+    notices += _disturbed(run, cores=cores)
+    notices += [note for note in notes if note.kind in NUMBERS_WRONG]
+    notices += _missing(run, candidates, repeats, folder, until)
+    notices += [note for note in notes if note.kind not in NUMBERS_WRONG]
     if run.origin in ("emulated", *PREDICTED):
         notices.append(NotMeasured(run.origin))
     notices += _failures(run, candidates)
@@ -73,14 +83,14 @@ def notices_of(
         differ = asked is not None and (found is not None or run.origin == "measured")
         if asked != found and (differ or server.slots_at_least):
             notices.append(SlotsDiffer(server.name, asked, found, server.slots_at_least))
-    notices += _overload(run, index)
+    notices += [*_overload(run, index), *beside_work(run, index)]
     for server in run.servers:
         loaded, room = server.details.get("models_loaded"), server.details.get("max_loaded_models")
         if isinstance(loaded, int) and isinstance(room, int) and loaded < min(room, len(server.models)):
             notices.append(ModelsNotLoaded(server.name, loaded, min(room, len(server.models))))
-    notices += _client(run, candidates, cores=cores)
+    notices += _client(candidates)
     notices += _given_up(run, candidates)
-    notices += _short_answers(candidates)
+    notices += [*filled_slots(run, candidates), *_short_answers(candidates)]
     notices += _waits(run, candidates, index)
     if 1 in {candidate.repeats for candidate in candidates} and repeats == 1:
         notices.append(OneRepeat())
@@ -192,17 +202,21 @@ def _overload(run: Run, index: Index) -> Iterator[Notice]:
                 yield Overload(name, pipeline, came / window_s, went / window_s, 1 - went / came)
 
 
-def _client(run: Run, candidates: Sequence[CandidateSummary], *, cores: bool) -> Iterator[Notice]:
+def _disturbed(run: Run, *, cores: bool) -> Iterator[Notice]:
+    """Find where other programs, or this one, kept trials waiting; `cores`: engines need them."""
+    disturbed = [trial for trial in run.trials if (trial.other_cores or 0) > _OTHER_CORES]
+    if disturbed and cores:
+        most = max(trial.other_cores or 0 for trial in disturbed)
+        yield BusyMachine(tuple(Counter(trial.candidate for trial in disturbed).items()), len(run.trials), most)
     late: dict[str, float] = {}
     for trial in run.trials:
         if trial.loop_lag_p99_s is not None and trial.loop_lag_p99_s > _LOOP_LAG_S:
             late[trial.candidate] = max(late.get(trial.candidate, 0.0), trial.loop_lag_p99_s)
     if late:
         yield LateClient(tuple(late.items()), _LOOP_LAG_S)
-    disturbed = [trial for trial in run.trials if (trial.other_cores or 0) > _OTHER_CORES]
-    if disturbed and cores:
-        most = max(trial.other_cores or 0 for trial in disturbed)
-        yield BusyMachine(tuple(Counter(trial.candidate for trial in disturbed).items()), len(run.trials), most)
+
+
+def _client(candidates: Sequence[CandidateSummary]) -> Iterator[Notice]:
     shares = []
     for candidate in candidates:
         for summary in candidate.pipelines:

@@ -27,6 +27,7 @@ __all__ = [
     "against_goal",
     "compare",
     "compare_unpaired",
+    "ends_of",
     "estimate",
     "p95",
     "repeats_needed",
@@ -39,6 +40,7 @@ USELESS = 100.0  # an interval whose ends lie further apart than this factor say
 P95_NEEDS = 100  # fewer values hold fewer than five beyond the 95th percentile
 _POWER = 0.8  # of the sample size that is advised
 _MOST_REPEATS = 1000
+_WIDEST = 700.0  # of half an interval, on logarithms: what is wider is no float
 LEAST_PROFILES = 5  # fewer resampled profiles say too little of how far they spread
 
 Relation = Literal["better", "worse", "equivalent", "unresolved"]
@@ -121,6 +123,24 @@ def estimate(
     spread = _profile_half_width(by_profile, error)
     profile_low, profile_high = (None, None) if spread is None else _around(mean, spread)
     return Estimate(math.exp(mean), low, high, len(values), origin, profile_low, profile_high)
+
+
+def ends_of(found: Estimate, *, useless: bool = False) -> tuple[float, float] | None:
+    """Return the interval over draws and profile together, whose errors are independent; None where it has no width.
+
+    Args:
+        found: what the interval is of.
+        useless: also where it is too wide to say anything.
+    """
+    intervals = ((found.low, found.high), (found.profile_low, found.profile_high))
+    halves = [
+        math.log(high / low) / 2
+        for low, high in intervals
+        if low is not None and high is not None
+        if (useless or _telling(low, high)) and not math.isclose(low, high, rel_tol=NO_WIDTH)
+    ]
+    half = min(math.hypot(*halves), _WIDEST)
+    return (found.value * math.exp(-half), found.value * math.exp(half)) if half > 0 else None
 
 
 def against_goal(found: Estimate, wanted: float, shares: int = 1) -> tuple[bool, int | None]:

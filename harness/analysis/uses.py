@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
-from harness.analysis.model import AgentUse
+from harness.analysis.model import AgentUse, CandidateSummary
 from harness.core.device import on_accelerator, share_on_cpu
 from harness.core.records import CallRecord
 from harness.runs.model import Run, ServerFacts
 from harness.workload.dependencies import agents_of
 from harness.workload.schema import KINDS, AgentSpec, same_model
 
-__all__ = ["accelerator_used", "address_used", "agents_used", "threads_used"]
+__all__ = ["accelerator_used", "address_used", "agents_used", "differ_in_order", "threads_used"]
 
 
 def threads_used(run: Run, details: Mapping[str, str | int | float]) -> int | None:
@@ -79,3 +79,19 @@ def agents_used(run: Run, server: ServerFacts, calls: Iterable[CallRecord]) -> t
 def _other(agent: AgentSpec, server: ServerFacts) -> str:
     """Return the model that an agent asks for where it is not the server's."""
     return "" if not agent.model or same_model(agent.model, server.model) else agent.model
+
+
+def differ_in_order(candidates: Sequence[CandidateSummary]) -> bool:
+    """Tell whether two candidates differ in nothing but the order in which calls get a slot.
+
+    Then nothing is done sooner in all: what one call gains another one loses, and a median shows only half of that.
+    """
+    orders: dict[object, set[tuple[str, ...]]] = {}
+    for candidate in candidates:
+        rest = (
+            tuple((use.server, use.slots, use.concurrency, use.limit, use.batch_limit) for use in candidate.servers),
+            tuple((summary.pipeline, summary.servers, summary.nodes) for summary in candidate.pipelines),
+            candidate.pools,
+        )
+        orders.setdefault(rest, set()).add(tuple(use.scheduling for use in candidate.servers))
+    return any(len(found) > 1 for found in orders.values())

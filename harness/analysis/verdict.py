@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.analysis import rule
+from harness.analysis.goals import meets_goals
 from harness.analysis.model import Alternative, CandidateSummary, Choice, PathVerdict, Standing
 from harness.analysis.rule import ChoiceKind, Estimates, OnPath
 from harness.analysis.sequels import sequels_of
@@ -152,7 +153,7 @@ def _estimates(candidates: Sequence[CandidateSummary], paths: Sequence[_Times]) 
         Estimates(
             times_s=tuple(times.level_s(n) for times in paths),
             failed=tuple(times.failed[n] for times in paths),
-            meets_goals=_meets_goals(candidate),
+            meets_goals=meets_goals(candidate),
             simplicity=simplicity(candidate),
             on_cpu=candidate.on_cpu,
         )
@@ -245,9 +246,3 @@ def _choice(
         remarks=engine_remarks(to_copy, origin),
         tie=tie,
     )
-
-
-def _meets_goals(candidate: CandidateSummary) -> bool | None:
-    """Tell whether all goals that could be judged are met; None: there are none, or none could be."""
-    judged = [goal for s in candidate.pipelines for goal in s.goals if goal.state != "not judged"]
-    return all(goal.state == "met" for goal in judged) if judged else None

@@ -188,7 +188,7 @@ def beside(written: Written, options: BesideOptions, progress: Progress = SILENT
 
 def _beside(one: MachineResult) -> MachineBeside:
     times = tuple(
-        BesideTime(each.pipeline, what_of(each.path), each.time.value if each.time else None, time_text(each))
+        BesideTime(each.pipeline, what_of(each.path), each.shown.value if each.shown else None, time_text(each))
         for each in one.times
     )
     return MachineBeside(

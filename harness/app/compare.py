@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
-from harness.analysis.between import Between, Summary, compare_runs, read_summary
+from harness.analysis.between import Between, compare_runs
+from harness.analysis.summaries import Summary, read_summary
 from harness.app.options import REPORTS
 from harness.errors import UserError
 from harness.report.summary import LARGEST_SUMMARY_BYTES, summary

@@ -207,13 +207,14 @@ def comparison_cases(found: Sequence[Between], wanted: FailOnRegression) -> list
                 row.verdict == "slower" and row.comparison is not None and row.comparison.ratio - 1 >= wanted.size
             )
             unknown = row.verdict in ("not resolvable", *UNKNOWN)
-            said = f"not decided: {row.candidate} ({row.path}) {undecided_text(row)}" if unknown else ""
+            said = f"not decided: {row.candidate} ({row.what}) {undecided_text(row)}" if unknown else ""
+            decides = wanted.unresolved and row.figure == "time"  # a first token leaves open nothing but itself
             cases.append(
                 Case(
                     f"{one.now} against {one.before}",
-                    f"{row.candidate} ({row.path})",
-                    asked=wanted.unresolved if unknown else wanted.asked,
-                    failure=_regression(row, wanted.size) if worse else said if wanted.unresolved else "",
+                    f"{row.candidate} ({row.what})",
+                    asked=decides if unknown else wanted.asked,
+                    failure=_regression(row, wanted.size) if worse else said if decides else "",
                     skipped=said,
                 )
             )
@@ -234,7 +235,7 @@ def comparison_cases(found: Sequence[Between], wanted: FailOnRegression) -> list
 def _regression(row: BetweenRow, size: float) -> str:
     from harness.units import seconds
 
-    what = f"regression: {row.candidate} ({row.path})"
+    what = f"regression: {row.candidate} ({row.what})"
     if row.verdict == "now fails" or row.comparison is None or row.before_s is None or row.now_s is None:
         return f"{what} now fails: {row.failed_now} jobs failed, {row.failed_before} before"
     times = f"{seconds(row.now_s)} instead of {seconds(row.before_s)}"

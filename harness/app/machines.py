@@ -126,7 +126,9 @@ def _result(head: MachineResult, analysis: Analysis, loaded: Loaded, profile: Pr
     needed = _needed(candidate, loaded, profile)
     there = profile.memory.machine_bytes
     too_large = needed is not None and there is not None and needed > there
-    times = tuple(MachineTime(one.pipeline, one.path, one.time, one.goals) for one in candidate.pipelines)
+    times = tuple(
+        MachineTime(one.pipeline, one.path, one.time, one.goals, one.first_token) for one in candidate.pipelines
+    )
     return head._replace(
         carries="too large" if too_large else carries(candidate),
         candidate=name,

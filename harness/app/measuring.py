@@ -93,7 +93,7 @@ def measure_into_folder(
     """
     check_started(loaded)
     started_at = datetime.now().astimezone()
-    header = _header(loaded, options, started_at)
+    header = _header(loaded, options, started_at, progress)
     if not resumable:
         header = header._replace(file="")
     with RunFolder.create(options.out, loaded.workload.name, started_at) as folder:
@@ -143,13 +143,17 @@ def check_started(loaded: Loaded) -> None:
     )
 
 
-def machine_notes(loaded: Loaded) -> tuple[Note, ...]:
-    """Say where other programs keep the machine busy as a measurement begins; not where every server is elsewhere."""
+def machine_notes(loaded: Loaded, progress: Progress) -> tuple[Note, ...]:
+    """Say where other programs keep the machine busy as a measurement begins; not where every server is elsewhere.
+
+    Progress is told at once: who hears of it only with the answer has waited for figures of no use.
+    """
     if all(spec.running and spec.machine is not None for spec in loaded.servers.values()):
         return ()
     busy = others_busy()
     if busy is None:
         return ()
+    progress.say(f"other programs keep {busy:.1f} cores busy: times of a model on the cores will be too long by that")
     text = (
         f"Other programs kept {busy:.1f} cores busy when this run began. An engine that spreads over all cores waits "
         "for them in every step, so all times are too long: measure again on an idle machine."
@@ -198,7 +202,7 @@ def _kept(options: RunOptions) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if value not in (None, [])}
 
 
-def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
+def _header(loaded: Loaded, options: RunOptions, started_at: datetime, progress: Progress) -> Run:
     return Run(
         name=loaded.workload.name,
         origin="emulated" if any(spec.simulated for spec in loaded.servers.values()) else "measured",
@@ -207,7 +211,7 @@ def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
         candidates=tuple(plan.name for plan in loaded.plans),
         machine=machine_facts(),
         servers=(),
-        notes=(*file_notes(loaded), *machine_notes(loaded)),
+        notes=(*file_notes(loaded), *machine_notes(loaded, progress)),
         partial=True,
         trials=(),
         calls=(),

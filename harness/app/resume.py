@@ -79,7 +79,7 @@ def resume(folder: Path, options: ResumeOptions = ResumeOptions(), progress: Pro
             ended = Ended(folder)
         else:
             notes = _notes(head, asked, whole, begun, all_known=until is None)
-            head = head._replace(partial=True, notes=(*notes, *head.notes, *machine_notes(loaded)))
+            head = head._replace(partial=True, notes=(*notes, *head.notes, *machine_notes(loaded, progress)))
             head = head._replace(machine=machine_facts(), workload=loaded.resolved(), copies=loaded.copies())
             ended = measure_in(opened, loaded, head, progress, whole, until)
             missing = None if until is not None else len(asked - whole)

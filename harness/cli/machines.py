@@ -11,7 +11,7 @@ from harness.cli.options import numbers, typed
 from harness.errors import UserError
 from harness.units import safe_url
 
-__all__ = ["compare_and_show", "several_machines", "with_devices"]
+__all__ = ["compare_and_show", "of_one_machine", "several_machines", "with_devices"]
 
 
 def with_devices(
@@ -50,6 +50,22 @@ def several_machines(profiles: Sequence[str] | None, price: Sequence[str] | None
     if price and not several:
         raise UserError("--price: expected two or more machines to compare, each a --profile NAME or a --device NAME")
     return several
+
+
+def of_one_machine(options: Sequence[str], profiles: Sequence[str] | None) -> None:
+    """Refuse options that are about one machine where several are compared.
+
+    Raises:
+        UserError: there is such an option.
+    """
+    if not options:
+        return
+    names = [Path(name).stem if name.endswith((".yaml", ".yml")) else name for name in profiles or ()]
+    what, them = " and ".join(options), "it" if len(options) == 1 else "them"
+    raise UserError(
+        f"{what}: expected one machine, found {len(names)} to compare ({', '.join(names)}). Name one machine at a time "
+        f"with {them}, by --profile or --device, or leave {them} out to compare the machines"
+    )
 
 
 def compare_and_show(

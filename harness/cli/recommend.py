@@ -10,7 +10,7 @@ import typer
 
 from harness.app.options import Assumptions, Changes, RecommendOptions, SweepOptions
 from harness.cli.conclude import INTERRUPTED
-from harness.cli.machines import compare_and_show, several_machines, with_devices
+from harness.cli.machines import compare_and_show, of_one_machine, several_machines, with_devices
 from harness.cli.options import (
     Assume,
     Devices,
@@ -133,9 +133,9 @@ def recommend(
         command=typed(),
     )
     if several_machines(profile, price):
-        if measure or settings is not None:
-            do = "add --no-measure" if measure else "leave --settings out"
-            raise UserError(f"{len(profile or ())} machines are compared by prediction alone: {do}")
+        if measure:
+            raise UserError(f"{len(profile or ())} machines are compared by prediction alone: add --no-measure")
+        of_one_machine(["--settings"] if settings is not None else [], profile)
         compare_and_show(file, options, price, out=out, as_json=as_json, quiet=quiet)
         return
     from harness.app.recommend import keep_recommendation

@@ -11,7 +11,7 @@ import typer
 from harness.app.gate import FailOn, read_fail_on
 from harness.app.options import Assumptions, Changes, SimulateOptions
 from harness.cli.conclude import HowShown, exit_code, says_why_to_junit, show
-from harness.cli.machines import compare_and_show, several_machines, with_devices
+from harness.cli.machines import compare_and_show, of_one_machine, several_machines, with_devices
 from harness.cli.options import (
     PROFILES,
     Assume,
@@ -42,7 +42,6 @@ from harness.cli.options import (
     typed,
 )
 from harness.deploy.kinds import kinds_listed
-from harness.errors import UserError
 
 __all__ = ["simulate"]
 
@@ -104,11 +103,13 @@ def simulate(
         command=typed(),
     )
     if several_machines(profile, price):
-        if settings is not None or lengths is not None:
-            given = "--settings" if settings is not None else "--lengths"
-            raise UserError(f"{given}: expected one --profile NAME, found {len(profile or ())} to compare")
-        if wanted != FailOn() or junit is not None:
-            raise UserError("--fail-on and --junit: expected one --profile NAME, found several to compare")
+        given = {
+            "--settings": settings is not None,
+            "--lengths": lengths is not None,
+            "--fail-on": wanted != FailOn(),
+            "--junit": junit is not None,
+        }
+        of_one_machine([name for name, there in given.items() if there], profile)
         compare_and_show(file, options, price, out=out, as_json=as_json, quiet=quiet)
         return
     from harness.app.settings import check_kind, settings_text

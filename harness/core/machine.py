@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from harness.core.server_model import ServerModel
-from harness.core.server_request import Request
+from harness.core.server_request import NEVER_S, Request
 
 __all__ = ["Machine", "SharedServer"]
 
 ROUNDING_S: Final = 1e-9  # a step that ends now has ended, though the way to work time and back loses a bit
-NEVER_S: Final = float("inf")
 ASK: Final = -NEVER_S  # in place of a time: a server was touched, and is asked when that matters
 
 

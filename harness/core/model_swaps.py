@@ -38,14 +38,12 @@ from typing import Final
 from harness.core.context import REFUSED
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
-from harness.core.server_request import Request
+from harness.core.server_request import NEVER_S, Request
 
 __all__ = ["BUSY", "MAX_QUEUE", "ModelRequest", "ModelSwaps"]
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"  # `ErrMaxQueue`, with two spaces
 MAX_QUEUE: Final = 512  # OLLAMA_MAX_QUEUE
-
-NEVER_S: Final = float("inf")
 
 
 class ModelRequest(Request):

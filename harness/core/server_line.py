@@ -8,13 +8,10 @@ Where that takes no time the queue is the engine's own.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
 
-from harness.core.server_request import Request
+from harness.core.server_request import NEVER_S, Request
 
 __all__ = ["ServerLine"]
-
-NEVER_S: Final = float("inf")
 
 
 class ServerLine:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final
 
-__all__ = ["Begins", "Request", "Turn", "held_tokens", "left_s"]
+__all__ = ["NEVER_S", "Begins", "Request", "Turn", "held_tokens", "left_s"]
 
-NEVER_S: Final = float("inf")
+NEVER_S: Final = float("inf")  # when something is due that nothing has called for
 Begins = tuple[tuple[Hashable, int], ...]
 
 

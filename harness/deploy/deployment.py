@@ -6,10 +6,13 @@ This, and what it needs, is light to import: the command line's help lists the k
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from harness.core.levers import LEVERS, risks_said
+from harness.units import is_here
 
 if TYPE_CHECKING:
     from harness.analysis.model import CandidateSummary, PoolUse, ServerUse
@@ -75,7 +78,12 @@ class DeployedServer(NamedTuple):
     @property
     def url(self) -> str:
         """Where clients reach it."""
-        return self.use.url if self.openai and self.use.url else f"http://127.0.0.1:{self.port}"
+        return self.use.url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def host(self) -> str:
+        """The other machine that it runs on already; "": it is on this one."""
+        return "" if is_here(self.use.url) else urlsplit(self.use.url).hostname or ""
 
     @property
     def api_key(self) -> str:
@@ -86,7 +94,8 @@ class DeployedServer(NamedTuple):
     @property
     def note(self) -> str:
         """What a comment beside it says: its name where there are others, and the machine that it stands on."""
-        on = f"on {self.use.machine}" if self.use.machine else ""
+        where = self.use.machine or self.host
+        on = f"on {where}" if where else ""
         return " ".join(filter(None, (self.use.server if self.several else "", on)))
 
     @property
@@ -151,8 +160,17 @@ def deployment_of(candidate: CandidateSummary) -> Deployment:
         sent = [s.pipeline for s in candidate.pipelines if use.server in s.servers]
         several = len(candidate.servers) > 1
         asked = json.dumps(use.model) if use.model not in ("", model) else "MODEL"
-        servers.append(DeployedServer(use, FIRST_PORT + number, identifier, ", ".join(sent), several, asked))
+        port = _port(use.url, number, {server.port for server in servers})
+        servers.append(DeployedServer(use, port, identifier, ", ".join(sent), several, asked))
     return Deployment(tuple(servers), _pool(candidate, servers))
+
+
+def _port(url: str, number: int, taken: Collection[int]) -> int:
+    """Return where a server listens: as now where it runs here already, else the next of Ollama's own and upwards."""
+    here = urlsplit(url).port if url and is_here(url) else None
+    if here is not None and here not in taken:
+        return here
+    return next(port for port in count(FIRST_PORT + number) if port not in taken)
 
 
 def _pool(candidate: CandidateSummary, servers: Sequence[DeployedServer]) -> PoolUse | None:

@@ -153,7 +153,9 @@ def _placed(summary: PipelineSummary, servers: Sequence[DeployedServer]) -> str:
 
 
 def _ports(names: Sequence[str], servers: Sequence[DeployedServer]) -> str:
-    ports = {server.use.server: server.url if server.openai else f"port {server.port}" for server in servers}
+    ports = {
+        server.use.server: server.url if server.openai or server.host else f"port {server.port}" for server in servers
+    }
     if any(name not in ports for name in names):
         return " + ".join(names)
     return " and ".join(ports[name] + (f" ({name})" if len(names) > 1 else "") for name in names)

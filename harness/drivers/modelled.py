@@ -14,12 +14,11 @@ from harness.core.machine import Machine, SharedServer
 from harness.core.model_swaps import BUSY, ModelRequest, ModelSwaps
 from harness.core.records import Reply
 from harness.core.server_model import ServerModel
-from harness.core.server_request import Begins, Request
+from harness.core.server_request import NEVER_S, Begins, Request
 from harness.drivers.virtual import Backend
 
 __all__ = ["Beginning", "ModelledServer", "ModelledServers", "PromptStart", "Thread", "Tokens"]
 
-NEVER_S: Final = float("inf")
 TURNED_AWAY: Final = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
 AT_ONCE_S: Final = -NEVER_S  # a server that was touched: when it must be looked at next is not known yet
 

@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 from harness.core.engine import Engine
 from harness.core.events import At, Call, Cancelled, Done, Event, Record, Start
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
+from harness.core.server_request import NEVER_S
 from harness.errors import UserError
 
 __all__ = ["Backend", "CannotEnd", "FixedDurations", "Limits", "simulate"]
 
-NEVER_S: Final = float("inf")
 CHECK_EVERY: Final = 256  # batches between two looks at the limits
 
 Serve = Callable[[Call, float], Reply]

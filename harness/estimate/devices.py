@@ -16,6 +16,10 @@ __all__ = ["Device", "custom_device", "devices", "find_device"]
 GIB = 2**30
 # FP16 over FP32 rate of a device given by its figures: of half of the table's it is 4, of Apple's chips 1.
 USUAL_RATIO = 4.0
+_COMPUTER = re.compile(
+    r"\b(mac ?book ?(pro|air)?|mac ?mini|mac ?studio|mac ?pro|i ?mac|desktop|gpu|graphics( card)?|\d+ ?gi?b)\b"
+)
+_MOST_NAMED = 6
 
 
 class Device(NamedTuple):
@@ -56,18 +60,21 @@ def devices() -> tuple[Device, ...]:
 def find_device(name: str) -> Device:
     """Return a device by its name; case, spaces, signs and the maker's name do not matter.
 
+    Nor do the computer that it is in and its memory: "Mac mini M4 Pro 24 GB" is the Apple M4 Pro.
+
     Raises:
         UserError: there is none of that name.
     """
-    wanted = _key(name)
-    for one in devices():
-        if wanted in (_key(one.name), _key(re.sub(r"\(.*\)", "", one.name))):
-            return one
+    for wanted in dict.fromkeys((_key(name), _chip(name))):  # as it stands first: a name may have its memory in it
+        for one in devices():
+            if wanted in (_key(one.name), _key(re.sub(r"\(.*\)", "", one.name))):
+                return one
     begun = [one for one in devices() if wanted and _key(one.name).startswith(wanted)]
     if len({one.architecture for one in begun}) == 1 and len(begun) == 1:
         return begun[0]
     names = [one.name for one in devices()]
-    several = f"; it could be {', '.join(one.name for one in begun)}" if begun else ""
+    alike = begun or _alike(name)
+    several = f"; it could be {', '.join(one.name for one in alike)}" if alike else ""
     raise UserError(
         f'--device: no device "{name}" in the table{several or did_you_mean(name, names)} (slotwise profile devices '
         "lists them). For another one give its figures: --bandwidth GB/S --fp16-tflops N --memory SIZE"
@@ -90,6 +97,24 @@ def custom_device(name: str, bandwidth_gb_s: float, fp16_tflops: float, memory_b
     flops = fp16_tflops * 1e12
     source = f"given by hand; of its FP32 rate, 1/{USUAL_RATIO:g} of that of FP16 is assumed"
     return Device(name, "", "", bandwidth_gb_s * 1e9, flops, flops / USUAL_RATIO, memory_bytes, source)
+
+
+def _chip(name: str) -> str:
+    """Return the key of what is left of a name without the computer and the memory."""
+    return _key(_COMPUTER.sub(" ", name.lower()))
+
+
+def _alike(name: str) -> list[Device]:
+    """Return the devices, few enough to name, that share the number of their model and most other words with a name."""
+    asked = set(re.findall(r"[a-z0-9]+", name.lower()))
+
+    def shared(one: Device) -> int:
+        words = set(re.findall(r"[a-z0-9]+", one.name.lower())) & asked
+        return len(words) if any(re.search(r"\d", word) for word in words) else 0
+
+    most = max(map(shared, devices()))
+    found = [one for one in devices() if most and shared(one) == most]
+    return found if len(found) <= _MOST_NAMED else []
 
 
 def _key(name: str) -> str:

@@ -10,12 +10,10 @@ from typing import NamedTuple
 from harness.core.levers import AS_MADE, Levers
 from harness.core.machine import Machine
 from harness.core.server_model import ServerModel
-from harness.core.server_request import Request
+from harness.core.server_request import NEVER_S, Request
 from harness.core.step_costs import StepCosts
 
 __all__ = ["Observed", "Predicted", "replay"]
-
-NEVER_S = float("inf")
 
 
 class Observed(NamedTuple):

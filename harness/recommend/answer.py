@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
+from harness.analysis.facts import BesideWork
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.core.levers import unusual
 from harness.core.plan import Pool, queues_of
@@ -381,6 +382,7 @@ def _notes(analysis: Analysis, longest: LongestCall | None, searched: Searched) 
     if longest is not None and not longest.fits:
         yield CallTooLong(longest)
     names = answer_of(analysis)
+    yield from (one for one in analysis.notices if isinstance(one, BesideWork) and one.candidate in names)
     late = max((score.late_share for score in searched.finalists if score.candidate.name in names), default=0.0)
     if late:
         yield LateInAnswer(late)

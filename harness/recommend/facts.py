@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Literal, NamedTuple
 
-from harness.analysis.facts import MeasurementEnd
+from harness.analysis.facts import BesideWork, MeasurementEnd
 from harness.core.context import HowSure, enough_tokens
 from harness.recommend.memory import LimitSource, MemoryNeed, MemorySource, Room, TooMuch
 
@@ -329,6 +329,7 @@ class OpenInFile(NamedTuple):
 
 RecommendationNote = (
     OpenInFile
+    | BesideWork
     | SearchInterrupted
     | NotPredicted
     | CallTooLong

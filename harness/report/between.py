@@ -11,7 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.between import Between, BetweenRow, Summary
+from harness.analysis.between import Between, BetweenRow, RunAnswer
+from harness.analysis.summaries import Summary
 from harness.report.answer import print_answer
 from harness.report.summary import to_plain
 from harness.report.text import markdown, plain
@@ -49,6 +50,7 @@ def between_plain(one: Between) -> dict[str, Any]:
         "paired": one.unpaired is None,
         "method": text.method,
         "notices": list(text.notices),
+        "answers": [_answer(answer) for answer in one.answers],
         "changed": list(text.changed),
         "rows": to_plain(one.rows),
         "verdict": one.verdict,
@@ -56,15 +58,25 @@ def between_plain(one: Between) -> dict[str, Any]:
     }
 
 
+def _answer(answer: RunAnswer) -> dict[str, Any]:
+    """Return what a run recommends, and its goals: each as a summary.json has it, with how sure it is."""
+    goals = [
+        {**to_plain(goal), "state": state, "interval_s": None if ends is None else list(ends)}
+        for goal, state, ends in answer.goals
+    ]
+    return {"run": answer.run, "recommended": answer.recommended, "goals": goals}
+
+
 def _blocks(one: Between) -> Iterator[RenderableType]:
     text = compared(one)
     yield Text(plain(text.sentence), style="bold")
     yield from (Text(f"- {plain(notice)}", style="yellow") for notice in text.notices)
+    yield from (Text(plain(said)) for said in text.answers)
     if text.changed:
         yield Text("What else is different")
         yield from (Text(f"- {plain(change)}") for change in text.changed)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title in ("candidate", "path"):
+    for title in ("candidate", "figure"):
         table.add_column(title)
     for title in ("before", "now", "ratio"):
         table.add_column(title, justify="right")
@@ -81,9 +93,11 @@ def _lines(one: Between) -> Iterator[str]:
     yield from (f"- {markdown(notice)}" for notice in text.notices)
     if text.notices:
         yield ""
+    if text.answers:
+        yield from (*(f"- {markdown(said)}" for said in text.answers), "")
     if text.changed:
         yield from ("What else is different:", "", *(f"- {markdown(change)}" for change in text.changed), "")
-    yield "| candidate | path | before | now | ratio | verdict |"
+    yield "| candidate | figure | before | now | ratio | verdict |"
     yield "|---|---|---:|---:|---:|---|"
     for row in one.rows:
         cells = (re.sub(r"\n(.*)", r" (\1)", cell) for cell in _cells(row))
@@ -95,7 +109,7 @@ def _lines(one: Between) -> Iterator[str]:
 def _cells(row: BetweenRow) -> tuple[str, ...]:
     failed = row.failed_now or row.failed_before
     verdict = f"{row.verdict} (failed jobs: {row.failed_before}, now {row.failed_now})" if failed else row.verdict
-    return (row.path, _time(row.before_s), _time(row.now_s), _ratio(row), verdict)
+    return (row.what, _time(row.before_s), _time(row.now_s), _ratio(row), verdict)
 
 
 def _time(value_s: float | None) -> str:

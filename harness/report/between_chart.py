@@ -33,7 +33,7 @@ def _chart(found: Between, layout: Layout) -> alt.TopLevelMixin | None:
             low, high = row.ends
             rows.append(
                 {
-                    "candidate": f"{plain(row.candidate)} ({row.path})",
+                    "candidate": f"{plain(row.candidate)} ({row.what})",
                     "ratio": row.comparison.ratio,
                     "low": low,
                     "high": high,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.analysis.between import Between, BetweenRow, Summary
+from harness.analysis.between import Between, BetweenRow
+from harness.analysis.summaries import Summary
 from harness.errors import UserError
 from harness.report.drawing import Group, drawn
 from harness.report.page import page
 from harness.units import count
+from harness.wording.between_answer import warnings_between
 from harness.wording.comparisons import BetweenText, compared
 from harness.wording.figures import fact_text
 
@@ -29,12 +31,19 @@ _MEANINGS = {
 }
 
 
+_CAPTIONS = {
+    "batch": "Batch path: pipeline time",
+    "interactive": "Interactive path: reply time",
+    "first token": "Interactive path: first token of the reply",
+}
+
+
 class _Shown(NamedTuple):
     sentence: str
     found: Between | None
     text: BetweenText | None
     chart: str
-    paths: tuple[tuple[str, tuple[BetweenRow, ...]], ...]
+    figures: tuple[tuple[str, tuple[BetweenRow, ...]], ...]  # a caption, and what it is of
 
 
 class _Fact(NamedTuple):
@@ -59,7 +68,7 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
     """
     drawings = drawn([_charts_of(parts)])
     shown = [
-        _Shown(text.sentence, part, text, f"ratio-{n}", _by_path(part.rows))
+        _Shown(text.sentence, part, text, f"ratio-{n}", _by_figure(part.rows))
         if isinstance(part, Between) and (text := compared(part))
         else _Shown(f"{part}.".replace("..", "."), None, None, "", ())
         for n, part in enumerate(parts)
@@ -67,6 +76,7 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
     found = [part for part in parts if isinstance(part, Between)]
     origins = list(dict.fromkeys(run.run.origin for _, run in runs))
     names = [name for name, _ in runs]
+    warnings = warnings_between(found)
     return page(
         "compare.html.j2",
         drawings.made,
@@ -76,13 +86,19 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
         names=names,
         parts=shown,
         figures=_figures(found, ", ".join(origins)),
-        notices=list(dict.fromkeys(notice for one in shown if one.text for notice in one.text.notices)),
+        warnings=warnings,
+        notices=[notice for notice in dict.fromkeys(_notices(shown)) if notice not in warnings],
         facts=_facts([run for _, run in runs]),
         command=command,
         origins=origins,
         meanings=_MEANINGS,
         lacking_charts=drawings.lacking,
     )
+
+
+def _notices(parts: Sequence[_Shown]) -> Iterator[str]:
+    for part in parts:
+        yield from part.text.notices if part.text else ()
 
 
 def _figures(found: Sequence[Between], origin: str) -> list[Figure]:
@@ -104,7 +120,7 @@ def _size(row: BetweenRow) -> float:
 
 
 def _figure(row: BetweenRow, of_run: str, origin: str) -> Figure:
-    label = f"{row.verdict}: {row.candidate}, {row.path} path{of_run}"
+    label = f"{row.verdict}: {row.candidate}, {row.what}{' path' if row.figure == 'time' else ''}{of_run}"
     if row.verdict in ("now fails", "now works"):
         failed = row.failed_now if row.verdict == "now fails" else row.failed_before
         return Figure(
@@ -114,9 +130,9 @@ def _figure(row: BetweenRow, of_run: str, origin: str) -> Figure:
     return Figure(label, f"{_ratio(row)} times", ends, origin)
 
 
-def _by_path(rows: Sequence[BetweenRow]) -> tuple[tuple[str, tuple[BetweenRow, ...]], ...]:
-    paths = dict.fromkeys(row.path for row in rows)
-    return tuple((path, tuple(row for row in rows if row.path == path)) for path in paths)
+def _by_figure(rows: Sequence[BetweenRow]) -> tuple[tuple[str, tuple[BetweenRow, ...]], ...]:
+    figures = dict.fromkeys(row.what for row in rows)
+    return tuple((_CAPTIONS[what], tuple(row for row in rows if row.what == what)) for what in figures)
 
 
 def _charts_of(parts: Sequence[Between | UserError]) -> Group:

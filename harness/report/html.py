@@ -18,7 +18,7 @@ from harness.report.page import page, script_data
 from harness.report.page_data import timeline_data
 from harness.report.score_file import SavedScore
 from harness.units import count, seconds
-from harness.wording.figures import machine_text, server_text
+from harness.wording.figures import machine_text, repeats_text, server_text
 from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 
@@ -73,7 +73,7 @@ def report_page(
         "titles": {name: kind.title for name, kind in SETTINGS.items()},
         "score": score,
         "machine_line": machine_text(analysis.run),
-        "repeats_text": f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",
+        "repeats_text": f"{repeats_text(analysis)} of {count(len(analysis.candidates), 'candidate')}",
         "calls": sum(summary.calls for summary in summaries),
         "servers_of": _servers,
     }

@@ -6,7 +6,8 @@ from typing import Any
 
 import altair as alt
 
-from harness.analysis.machines import MachineComparison, ends_of
+from harness.analysis.machines import MachineComparison
+from harness.analysis.statistics import ends_of
 from harness.core.records import Path
 from harness.report.chart_style import Layout, rows_of, styled, titled
 from harness.report.text import plain
@@ -30,14 +31,14 @@ def _chart(found: MachineComparison, pipeline: str, path: Path, layout: Layout) 
     goals: set[float] = set()
     for one in found.ranked:
         for time in one.times:
-            if time.pipeline != pipeline or time.time is None:
+            if time.pipeline != pipeline or (shown := time.shown) is None:
                 continue
-            low, high = ends_of(time.time) or (time.time.value, time.time.value)
+            low, high = ends_of(shown) or (shown.value, shown.value)
             goals |= {goal.wanted_s for goal in time.goals if goal.goal != "first_token_s"}
             rows.append(
                 {
                     "machine": plain(one.name),
-                    "value": time.time.value,
+                    "value": shown.value,
                     "zero": 0.0,
                     "low": low,
                     "high": high,

@@ -9,7 +9,7 @@ from harness.analysis.machines import MachineComparison, MachineResult
 from harness.report.drawing import drawn
 from harness.report.page import page
 from harness.units import count, size
-from harness.wording.machines_answer import carries_text, machines_answer, time_text, what_of
+from harness.wording.machines_answer import carries_text, first_token_text, machines_answer, time_text, what_of
 
 if TYPE_CHECKING:
     from harness.report.chart_style import Layout
@@ -31,7 +31,13 @@ def machines_html(found: MachineComparison, command: str = "") -> str:
     return page(
         "machines.html.j2",
         drawings.made,
-        {"time": time_text, "what": what_of, "carries": carries_text, "size": lambda n: "–" if n is None else size(n)},
+        {
+            "time": time_text,
+            "first_token": first_token_text,
+            "what": what_of,
+            "carries": carries_text,
+            "size": lambda n: "–" if n is None else size(n),
+        },
         title=f"{found.workload} on {count(len(found.machines), 'machine')}",
         description=found.description,
         origin=" and ".join(dict.fromkeys(map(_origin, found.machines))),
@@ -39,6 +45,7 @@ def machines_html(found: MachineComparison, command: str = "") -> str:
         machines=found.ranked,
         best=found.best,
         pipelines=pipelines,
+        with_first_token={t.pipeline for one in found.machines for t in one.times if t.first_token},
         priced=any(one.price is not None for one in found.machines),
         command=command,
         lacking_charts=drawings.lacking,

@@ -16,7 +16,7 @@ from harness.report.answer import answer_markdown
 from harness.report.bars import KINDS, parts_text
 from harness.report.text import markdown, plain
 from harness.units import count, percent, seconds
-from harness.wording.figures import both_text, ends_text, estimate_text, fact_text, server_text
+from harness.wording.figures import both_text, ends_text, estimate_text, fact_text, repeats_text, server_text
 from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 
@@ -70,7 +70,7 @@ def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = (), 
         charts=charts,
         lacking_charts=lacking,
         titles={name: kind.title for name, kind in SETTINGS.items()},
-        repeats_text=f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",
+        repeats_text=f"{repeats_text(analysis)} of {count(len(analysis.candidates), 'candidate')}",
     )
 
 

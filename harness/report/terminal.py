@@ -24,7 +24,7 @@ from harness.report.bars import KINDS, bar_cells, parts_text
 from harness.report.levels import levels_report
 from harness.report.text import numbered, plain
 from harness.units import count, percent, seconds
-from harness.wording.figures import both_text, ends_text, machine_text
+from harness.wording.figures import both_text, ends_text, machine_text, repeats_text
 from harness.wording.run_answer import run_answer
 from harness.wording.said import Said, said
 
@@ -103,7 +103,7 @@ def _title(analysis: Analysis) -> Group:
     head = Text(plain(run.workload), style="bold").append(f": {run.origin}", style="bold")
     where = f"{machine}; " if machine else ""
     began = run.started_at[:16].replace("T", " ")  # of the clock on that machine
-    line = f"{where}{count(run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}; {began}"
+    line = f"{where}{repeats_text(analysis)} of {count(len(analysis.candidates), 'candidate')}; {began}"
     lines = [head, Text(plain(run.description))] if run.description else [head]
     return Group(*lines, Text(plain(line), style="dim"))
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
+from harness.core.server_request import NEVER_S
 
 __all__ = ["OnClock"]
-
-NEVER_S = float("inf")
 
 
 class OnClock:

@@ -1,17 +1,20 @@
 """The figures of an answer: what each candidate takes, the recommended one first.
 
 Times are means over the repeats, as everywhere in a report, but those that a goal is about: goals are judged by the
-median over the repeats, so that is what stands there.
+median over the repeats, so that is what stands there. Where candidates differ in whose turn it is, medians hide what
+waits longest: then there are 95th percentiles, too, where there are jobs enough for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from harness.analysis.goals import figure_of, judge_all
 from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
-from harness.analysis.statistics import Estimate
+from harness.analysis.uses import differ_in_order
 from harness.units import seconds
 from harness.wording.answer import AnswerRow, AnswerTable
+from harness.wording.goals import goal_column, goals_cell
 from harness.wording.manner import calls_text
 from harness.wording.standard_set import more_ways
 
@@ -34,12 +37,16 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
     if any(candidate.per_request for candidate in analysis.candidates):  # older summaries have none
         columns.append(("tok/s per", "request"))
         cells.append(_rate)
-    if any(summary.goals for summary in pipelines):
-        columns.append(_goal_column(pipelines))
-        cells.append(_goals)
+    if goals := [goal for summary in pipelines for goal in summary.goals]:
+        columns.append(goal_column(goals))
+        cells.append(lambda c: goals_cell(judge_all(c), analysis.run.origin))
     if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
         columns.append(("failed", "jobs"))
         cells.append(lambda c: str(sum(s.jobs_failed for s in c.pipelines)))
+    for number, summary in enumerate(pipelines if differ_in_order(analysis.candidates) else ()):
+        if any(candidate.pipelines[number].p95_s for candidate in analysis.candidates):
+            columns.append((summary.pipeline, "p95"))
+            cells.append(lambda c, n=number: _time(c.pipelines[n].p95_s))  # type: ignore[misc]
     labels = _labels(analysis)
     rows = [
         AnswerRow(c.name, labels[c.name], c.name == analysis.choice.candidate, tuple(cell(c) for cell in cells))
@@ -50,16 +57,13 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
 
 def shown_time(summary: PipelineSummary) -> float | None:
     """Return the time of a pipeline as it is shown: what its goal is judged by, else the mean over the repeats."""
-    return _judged(summary, "p50_s", summary.time)
+    found = figure_of(summary.goals, "p50_s", summary.time)
+    return None if found is None else found.value
 
 
 def _shown_first_token(summary: PipelineSummary) -> float | None:
-    return _judged(summary, "first_token_s", summary.first_token)
-
-
-def _judged(summary: PipelineSummary, goal: str, found: Estimate | None) -> float | None:
-    judged = next((one.found_s for one in summary.goals if one.goal == goal and one.found_s is not None), None)
-    return judged if judged is not None or found is None else found.value
+    found = figure_of(summary.goals, "first_token_s", summary.first_token)
+    return None if found is None else found.value
 
 
 def _labels(analysis: Analysis) -> dict[str, str]:
@@ -93,20 +97,3 @@ def _rate(candidate: CandidateSummary) -> str:
 
 def _time(value_s: float | None) -> str:
     return "-" if value_s is None else seconds(value_s)
-
-
-def _goal_column(pipelines: Sequence[PipelineSummary]) -> tuple[str, str]:
-    goals = [goal for summary in pipelines for goal in summary.goals]
-    if len(goals) > 1:
-        return (f"{len(goals)} goals", "met")
-    wanted = seconds(goals[0].wanted_s)
-    return {
-        "first_token_s": ("goal: first", f"token < {wanted}"),
-        "p50_s": ("goal:", f"reply < {wanted}"),
-        "p95_s": ("goal: p95", f"reply < {wanted}"),
-    }[goals[0].goal]
-
-
-def _goals(candidate: CandidateSummary) -> str:
-    states = [goal.state for summary in candidate.pipelines for goal in summary.goals]
-    return states[0] if len(states) == 1 else f"{states.count('met')} of {len(states)}"

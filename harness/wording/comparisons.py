@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from harness.analysis.between import (
@@ -12,13 +12,18 @@ from harness.analysis.between import (
     BetweenRow,
     OnlyInOne,
     OtherOrigin,
-    UsedServer,
+    RunAnswer,
     UsesChanged,
     WorkNotKnown,
 )
-from harness.core.records import PREDICTED
+from harness.analysis.goals import JudgedGoal
+from harness.analysis.summaries import UsedServer
+from harness.core.records import PREDICTED, Origin
 from harness.runs.changes import Changed
+from harness.units import seconds
 from harness.wording.changes import changed_text
+from harness.wording.figures import GOAL_LABELS, listed
+from harness.wording.goals import state_text
 from harness.wording.ratios import interval_of
 
 __all__ = ["UNKNOWN", "BetweenText", "compared", "undecided_text"]
@@ -33,6 +38,7 @@ class BetweenText(NamedTuple):
 
     sentence: str  # the verdict
     notices: tuple[str, ...]  # what to know first
+    answers: tuple[str, ...]  # what each run recommends, and whether its goals are met
     changed: tuple[str, ...]  # what else is different
     method: str  # how it was compared, and what that leaves out
 
@@ -42,6 +48,7 @@ def compared(found: Between) -> BetweenText:
     return BetweenText(
         _sentence(found),
         tuple(_notice(notice, found) for notice in found.notices),
+        (*_recommended(found), *(text for one in found.answers if (text := _goals(one)))),
         tuple(_changed(change) for change in found.changed),
         _method(found),
     )
@@ -95,32 +102,86 @@ def _uses(uses: Sequence[UsedServer]) -> str:
     )
 
 
+def _recommended(found: Between) -> Iterator[str]:
+    """Say what both runs recommend, or how that changed; not where neither had a choice."""
+    was, is_ = found.answers
+    if was.candidates == is_.candidates == 1 or not (was.recommended or is_.recommended):
+        return
+    if was.recommended == is_.recommended:
+        yield f'The recommendation is the same: "{was.recommended}".'
+        return
+    before, now = (f'"{one.recommended}"' if one.recommended else "none" for one in found.answers)
+    yield f"The recommendation changed from {before} ({was.run}) to {now} ({is_.run})."
+
+
+def _goals(one: RunAnswer) -> str:
+    """Say which goals a run meets with what it recommends; "" where it has none."""
+    if not one.goals:
+        return ""
+    said = [_goal(judgement, one.origin) for judgement in one.goals]
+    return f'{one.run}, goals under "{one.recommended}": {"; ".join(said)}.'
+
+
+def _goal(judgement: JudgedGoal, origin: Origin) -> str:
+    goal = judgement.goal
+    what = f"{GOAL_LABELS[goal.goal]} of {goal.pipeline}"
+    state = state_text(judgement.state, origin)
+    if goal.found_s is None:
+        return f"{what} {state}"
+    return f"{what} {state} ({seconds(goal.found_s)}, wanted {seconds(goal.wanted_s)})"
+
+
 def _sentence(found: Between) -> str:
     before, now, rows = found.before, found.now, found.rows
     groups = [
-        f"{word} {', '.join(f'{row.candidate} ({row.path})' for row in those)}"
-        for word, those in (
-            (word, [row for row in rows if row.verdict == word])
-            for word in ("now fails", "slower", "faster", "now works")
+        f"{listed([f'{row.candidate} ({row.what})' for row in those])} {one if len(those) == 1 else several}"
+        for verdict, one, several in (
+            ("now fails", "fails now", "fail now"),
+            ("slower", "is slower", "are slower"),
+            ("faster", "is faster", "are faster"),
+            ("now works", "works now", "work now"),
         )
-        if those
+        if (those := [row for row in rows if row.verdict == verdict])
     ]
     said = {
         "regression": f"{now} is worse than {before}",
         "improvement": f"{now} is better than {before}",
         "mixed": f"{now} is better than {before} in some respects and worse in others",
         "equal": f"{now} and {before} are equal within 5 %",
-        "not resolvable": f"whether {now} is faster or slower than {before} is not decided",
+        "not resolvable": f"Whether {now} is faster or slower than {before} is not decided",
     }[found.verdict]
     if {row.verdict for row in rows} <= set(UNKNOWN):
-        return f"{said}: a verdict needs at least two complete repeats in both."
-    groups += [f"{row.candidate} ({row.path}) {undecided_text(row)}" for row in rows if row.verdict == "not resolvable"]
+        return f"{said}: {_unknown(found)}."
+    open_ = [row for row in rows if row.verdict == "not resolvable"]
+    if found.verdict == "equal" and open_:  # of first tokens alone
+        said += " in their times"
+    form = "{} ({}) {}" if found.verdict == "not resolvable" else "{} ({}) is not decided ({})"
+    groups += [form.format(row.candidate, row.what, undecided_text(row)) for row in open_]
     return f"{said}: {'; '.join(groups)}." if groups else f"{said}."
+
+
+def _unknown(found: Between) -> str:
+    """Say what lacks where no row of a comparison has an interval."""
+    rows = [row for row in found.rows if row.verdict == "one repeat"]
+    if not rows:
+        return "no candidate has times in both runs"
+    was, is_ = (min(row.repeats[side] for row in rows) for side in (0, 1))
+    has = f"{found.before} has {was} and {found.now} has {is_}"
+    return f"a verdict needs two or more complete repeats in both, and {has}"
+
+
+def _of_both(found: Between) -> str:
+    """Say how many repeats were compared, where the runs have different numbers of them."""
+    known = [(row.comparison.n, max(row.repeats)) for row in found.rows if row.comparison is not None]
+    if all(n == most for n, most in known):
+        return ""
+    least, most = min(n for n, _ in known), max(n for n, _ in known)
+    return f", over the {least if least == most else f'{least} to {most}'} that both runs have"
 
 
 def _method(found: Between) -> str:
     if found.unpaired is None:
-        how = "Paired by repeat: both runs had the same random draws."
+        how = f"Paired by repeat{_of_both(found)}: both runs had the same random draws."
     else:
         why = {
             "seeds": "their seeds differ ({} and {})".format(*found.unpaired.seeds),

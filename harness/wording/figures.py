@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.analysis.model import RunHead
+from harness.analysis.model import Analysis, RunHead
 from harness.analysis.statistics import NO_WIDTH, Comparison, Estimate
 from harness.units import count, is_here, seconds, size
 from harness.wording.estimates import UNKNOWN
@@ -23,6 +23,7 @@ __all__ = [
     "quoted",
     "ratio_inside",
     "ratio_text",
+    "repeats_text",
     "server_text",
     "shown_interval",
 ]
@@ -95,6 +96,16 @@ def ratio_inside(found: Comparison) -> str:
 
 def _no_interval(n: int) -> str:
     return "one repeat: no interval" if n == 1 else f"no useful interval from {n} repeats"
+
+
+def repeats_text(analysis: Analysis) -> str:
+    """Count the repeats that the figures rest on: `5 repeats`; where some are not complete, `1 of 2 repeats`."""
+    complete = [candidate.repeats for candidate in analysis.candidates if candidate.repeats]
+    least, most = min(complete, default=0), max(complete, default=0)
+    asked = max(analysis.run.repeats, most)
+    if least >= asked:
+        return count(asked, "repeat")
+    return f"{least if least == most else f'{least} to {most}'} of {count(asked, 'repeat')}"
 
 
 def fact_text(key: str, value: object) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.machines import MachineComparison, MachineResult, MachineTime, ends_of
+from harness.analysis.machines import MachineComparison, MachineResult, MachineTime
+from harness.analysis.statistics import Estimate, ends_of
 from harness.core.records import Path
 from harness.units import count, seconds, size
 from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
 from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, make_sure, model_asked
 from harness.wording.figures import GOAL_LABELS, ends_text, listed
+from harness.wording.goals import goal_column, goals_cell, state_text
 
-__all__ = ["carries_text", "machines_answer", "time_text", "what_of"]
+__all__ = ["FIRSTS", "carries_text", "first_token_text", "machines_answer", "time_text", "what_of"]
 
+FIRSTS = "token"  # below the head of a column of first tokens
 _CARRIES = {
     "yes": "met",
     "no": "missed",
-    "not certain": "not certain",
     "no goal": "none",
     "too large": "no room",
     "not predicted": "-",
@@ -42,17 +44,24 @@ def machines_answer(found: MachineComparison) -> Answer:
 
 def time_text(found: MachineTime) -> str:
     """Write a time with the interval over draws and profile: `1.12 s (1.02 s to 1.31 s)`."""
-    if found.time is None:
+    return _with_ends(found.shown)
+
+
+def first_token_text(found: MachineTime) -> str:
+    """Write the first token of a reply in the same way."""
+    return _with_ends(found.first_shown)
+
+
+def _with_ends(found: Estimate | None) -> str:
+    if found is None:
         return "-"
-    ends = ends_of(found.time)
-    return f"{seconds(found.time.value)} ({UNKNOWN if ends is None else ends_text(ends, seconds)})"
+    ends = ends_of(found)
+    return f"{seconds(found.value)} ({UNKNOWN if ends is None else ends_text(ends, seconds)})"
 
 
 def carries_text(one: MachineResult) -> str:
     """Say whether a machine meets the goals, for a table."""
-    if one.carries == "not certain" and one.origin == "estimated":
-        return "not resolvable"
-    return _CARRIES[one.carries]
+    return state_text("not certain", one.origin) if one.carries == "not certain" else _CARRIES[one.carries]
 
 
 def what_of(path: Path) -> str:
@@ -87,35 +96,48 @@ def _fastest(found: MachineComparison) -> str:
 
 
 def _times(one: MachineResult) -> str:
-    return listed([f"{t.pipeline} {what_of(t.path)} {seconds(t.time.value)}" for t in one.times if t.time])
+    return listed([f"{t.pipeline} {what_of(t.path)} {seconds(t.shown.value)}" for t in one.times if t.shown])
 
 
 def _table(found: MachineComparison, best: MachineResult | None) -> AnswerTable | None:
     known = [one for one in found.machines if one.times]
     if not known:
         return None
-    columns = [("", "candidate"), *((time.pipeline, what_of(time.path)) for time in known[0].times)]
+    columns, firsts = [("", "candidate")], _with_first_tokens(known)
+    for time in known[0].times:
+        columns.append((time.pipeline, what_of(time.path)))
+        columns += [(f"{time.pipeline} first", FIRSTS)] if time.pipeline in firsts else []
     goals = [goal for time in known[0].times for goal in time.goals]
-    columns += [_goal_column(goals[0].goal, goals[0].wanted_s) if len(goals) == 1 else (f"{len(goals)} goals", "all")]
-    columns = columns if goals else columns[:-1]
+    columns += [goal_column(goals)] if goals else []
     columns += [("memory", "needed"), ("memory", "there")]
     prices = any(one.price is not None for one in known)
     columns += [("", "price")] if prices else []
     rows = []
     for one in (one for one in found.ranked if one.times):
         cells = [one.candidate]
-        cells += [seconds(time.time.value) if time.time else "-" for time in one.times]
-        cells += [carries_text(one)] if goals else []
+        for time in one.times:
+            cells.append(_value(time.shown))
+            cells += [_value(time.first_shown)] if time.pipeline in firsts else []
+        cells += [_goals(one)] if goals else []
         cells += ["-" if n is None else size(n) for n in (one.needed_bytes, one.there_bytes)]
         cells += ["-" if one.price is None else f"{one.price:g}"] if prices else []
         rows.append(AnswerRow(one.name, one.name, one is best, tuple(cells)))
     return AnswerTable(tuple(columns), tuple(rows))
 
 
-def _goal_column(goal: str, wanted_s: float) -> tuple[str, str]:
-    first = {"first_token_s": "goal: first", "p50_s": "goal:", "p95_s": "goal: p95"}[goal]
-    what = "token" if goal == "first_token_s" else "reply"
-    return first, f"{what} < {seconds(wanted_s)}"
+def _with_first_tokens(machines: Sequence[MachineResult]) -> set[str]:
+    """Return the pipelines of whose replies a first token is known."""
+    return {time.pipeline for one in machines for time in one.times if time.first_token is not None}
+
+
+def _value(found: Estimate | None) -> str:
+    return "-" if found is None else seconds(found.value)
+
+
+def _goals(one: MachineResult) -> str:
+    """Say in a cell which goals are met; of several how many, where the machine could carry the workload at all."""
+    judged = [judgement for time in one.times for judgement in time.judgements]
+    return carries_text(one) if one.carries == "too large" else goals_cell(judged, one.origin)
 
 
 def _why(found: MachineComparison) -> Iterator[str]:
@@ -128,8 +150,8 @@ def _why(found: MachineComparison) -> Iterator[str]:
             yield f"Of those with a price {min(priced, key=lambda one: one.price or 0.0).name} is the cheapest."
     for one in found.machines:
         for time in one.times:
-            for goal in time.goals:
-                if goal.state == "missed" and one.carries == "no" and goal.found_s is not None:
+            for goal, state, _ in time.judgements:
+                if state == "missed" and one.carries == "no" and goal.found_s is not None:
                     label = f"{GOAL_LABELS[goal.goal]} of {time.pipeline}"
                     yield f"{one.name}: {label} is {seconds(goal.found_s)}, goal {seconds(goal.wanted_s)}."
         if one.why_not:

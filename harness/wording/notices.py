@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 
 from harness.analysis.facts import (
+    BesideWork,
     BusyMachine,
     ClientShare,
     Failures,
+    FilledSlots,
     GivenUp,
     Implausible,
     InterruptedTrials,
@@ -29,7 +31,7 @@ from harness.analysis.facts import (
     WaitedForModels,
 )
 from harness.units import count, percent, safe_url, seconds, size
-from harness.wording.figures import quoted
+from harness.wording.figures import listed, quoted
 from harness.wording.others import at_least, others_text
 from harness.wording.questions import until_text
 
@@ -77,6 +79,8 @@ def notice_text(notice: Notice) -> str:
                 "had not ended when the last one came. Each waits longer than the one before, so these times depend on "
                 "the number of jobs."
             )
+        case BesideWork():
+            return _beside(notice)
         case ModelsNotLoaded(server, loaded, wanted):
             return (
                 f"{server}: {loaded} of {wanted} models stayed loaded: there is no memory for all of them, so they are "
@@ -116,6 +120,12 @@ def notice_text(notice: Notice) -> str:
                 for name, given_up, sent, calls in candidates
             )
             return f"Given up, because enough others had ended: {each}."
+        case FilledSlots(server, filled, answers, context, enough):
+            return (
+                f"{filled} of {count(answers, 'answer')} on {server} filled a slot of {context} tokens: they ended "
+                "there, or went on without the beginning of their prompt, so times are too short. Give each slot "
+                f"{enough} tokens (context_tokens: {enough})."
+            )
         case ShortAnswers(short, answers):
             return (
                 f"{short} of {count(answers, 'answer')} stopped before the requested length. Rates count the "
@@ -142,6 +152,18 @@ def _resume(folder: str | None) -> str:
     if folder is None:
         return ""
     return f" To measure what is missing: slotwise run --resume {shlex.quote(folder)}"
+
+
+def _beside(notice: BesideWork) -> str:
+    others = listed(notice.others)
+    text = (
+        f"{notice.candidate}: {notice.beside} of {count(notice.replies, 'reply', 'replies')} of {notice.pipeline} came "
+        f"while jobs of {others} ran, and took {seconds(notice.beside_s)} (median); the median of all is "
+        f"{seconds(notice.all_s)}. Figures and goals are of all of them. "
+    )
+    if notice.hidden:
+        text += "Beside those jobs the goal is missed. "
+    return f"{text}To see the busy time alone, let the jobs of {others} follow one another: arrival: {{closed: 1}}."
 
 
 def _failures(notice: Failures) -> str:

@@ -6,7 +6,7 @@ import math
 from statistics import fmean
 from typing import NamedTuple
 
-from harness.analysis.facts import MeasurementEnd
+from harness.analysis.facts import BesideWork, MeasurementEnd
 from harness.core.records import Path
 from harness.recommend.facts import (
     BudgetTooShort,
@@ -35,6 +35,7 @@ from harness.recommend.model import (
 )
 from harness.units import count, percent, seconds
 from harness.wording.figures import GOAL_LABELS, listed
+from harness.wording.notices import notice_text
 from harness.wording.open_questions import open_questions_text
 from harness.wording.own_policies import own_text
 from harness.wording.searches import excluded_text, memory_text, search_sentences, too_long_text
@@ -82,6 +83,8 @@ def note_text(note: RecommendationNote) -> str:
     match note:
         case OpenInFile(file, lines):
             return open_questions_text(file, lines)
+        case BesideWork():
+            return notice_text(note)
         case SearchInterrupted():
             return "Interrupted: this is the best of the candidates that had been tried."
         case NotPredicted(candidate, reason):

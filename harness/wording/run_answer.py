@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 
 from harness.analysis.facts import LostRecords, Partial
-from harness.analysis.model import Alternative, Analysis, CandidateSummary
-from harness.analysis.statistics import Comparison, Estimate
+from harness.analysis.goals import meets_goals
+from harness.analysis.model import Alternative, Analysis
+from harness.analysis.statistics import Comparison
 from harness.core.records import PREDICTED, Path
 from harness.runs.model import ServerFacts
-from harness.units import count, seconds
+from harness.units import seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
 from harness.wording.estimates import UNKNOWN, model_asked, rests_on
-from harness.wording.figures import engine_name, listed, machine_text, quoted
+from harness.wording.figures import engine_name, listed, machine_text, quoted, repeats_text
 from harness.wording.found_again import with_found_again
+from harness.wording.goals import doubtful_goals, none_meets, why_goals
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
 from harness.wording.open_differences import NOT_FASTER, open_questions, open_sentences, quicker, rivals
@@ -74,7 +76,7 @@ def basis_of(analysis: Analysis) -> tuple[str, ...]:
     models = dict.fromkeys(model.model for server in run.servers for model in server.models)
     models |= dict.fromkeys(_model(server) for server in run.servers if not server.models)
     model, engine = " + ".join(filter(None, models)), " + ".join(run.engines)
-    origin = f"{run.origin}, {count(run.repeats, 'repeat')}"
+    origin = f"{run.origin}, {repeats_text(analysis)}"
     if run.origin in PREDICTED:  # on what the profile was made with, whatever the workload asks for
         facts = dict(run.machine)
         engine, origin = engine_name(str(facts.get("engine", engine))), run.origin
@@ -92,7 +94,7 @@ def _model(server: ServerFacts) -> str:
 
 def _headline(analysis: Analysis, name: str) -> str:
     open_ones, candidate = rivals(analysis, unresolved=True), analysis.by_name[name]
-    begin = "For now, " if open_ones or _once(analysis) else ""
+    begin = "For now, " if open_ones or _once(analysis) or _unmeasured(analysis) else ""
     end = NOT_FASTER if len(candidate.servers) == 1 and quicker(analysis, open_ones) else ""
     paths = [(verdict.path, verdict.pipelines) for verdict in analysis.paths]
     for last in dict.fromkeys((end, "")):  # where there is no room for it, how to run it matters more
@@ -106,6 +108,12 @@ def _once(analysis: Analysis) -> bool:
     return any(verdict.standing == "one repeat" for verdict in analysis.paths)
 
 
+def _unmeasured(analysis: Analysis) -> list[str]:
+    """Return the candidates without a complete repeat, where others have some: the run was interrupted."""
+    lacking = [candidate.name for candidate in analysis.candidates if not candidate.repeats]
+    return lacking if len(lacking) < len(analysis.candidates) else []
+
+
 # --- why, and what the others cost ------------------------------------------------------------------------------------
 
 
@@ -114,6 +122,8 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     if len(analysis.candidates) == 1:
         did = "predicted" if analysis.run.origin in PREDICTED else "measured"
         yield f"Only one way was {did}, so nothing was compared."
+    elif len(_unmeasured(analysis)) == len(analysis.candidates) - 1:
+        yield f'Only "{name}" has a complete repeat, so nothing was compared.'
     elif _once(analysis):
         yield f'"{name}" was the fastest in one repeat, which settles nothing.'
     elif open_ones := rivals(analysis, unresolved=True):
@@ -121,16 +131,10 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     elif equal := rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
-        meeting = sum(_meets(candidate) for candidate in analysis.candidates)
-        if meeting == 1:
-            yield "It is the only one that meets the goal."
-        elif analysis.choice.tie is None:
-            yield f"Of the {meeting} that meet the goal, it is the fastest on {_on(analysis, 'batch')}."
-        else:
-            yield f"It meets the goal. No other that does is measurably faster on {_on(analysis, 'batch')}."
+        yield why_goals(analysis, name, _on(analysis, "batch"))
     elif kind == "compromise":
-        missed = any(goal.state == "missed" for c in analysis.candidates for s in c.pipelines for goal in s.goals)
-        first = "No candidate meets every goal, and none" if missed else "No candidate"
+        missed = none_meets(analysis)
+        first = f"{missed}, and none" if missed else "No candidate"
         yield f"{first} is best on both paths. This one loses least on its worse path."
     elif kind == "both":
         yield "It is within 5 % of the fastest on both paths."
@@ -156,11 +160,6 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
 
 def _it(names: Sized) -> str:
     return "it is" if len(names) == 1 else "they are"
-
-
-def _meets(candidate: CandidateSummary) -> bool:
-    states = {goal.state for summary in candidate.pipelines for goal in summary.goals}
-    return "met" in states and "missed" not in states
 
 
 def _against(analysis: Analysis, name: str, other: str, path: Path, found: Comparison) -> str:
@@ -280,7 +279,8 @@ def _time(analysis: Analysis, name: str, pipeline: str) -> float | None:
 
 def _misses(analysis: Analysis, name: str) -> bool:
     """Tell whether a candidate misses a goal that the recommended one meets."""
-    return _meets(analysis.by_name[analysis.choice.candidate or ""]) and not _meets(analysis.by_name[name])
+    recommended = analysis.by_name[analysis.choice.candidate or ""]
+    return bool(meets_goals(recommended)) and not meets_goals(analysis.by_name[name])
 
 
 # --- how sure ---------------------------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
         said = f", {'; '.join(found)} (95 % intervals)" if found else f": {UNKNOWN}"
         if other.comparisons:
             yield f'Against "{other.candidate}"{said}.'
-    yield from _unsure_goals(analysis.by_name[name])
+    yield from doubtful_goals(analysis.by_name[name])
 
 
 def _resume(analysis: Analysis) -> Iterator[AnswerLine]:
@@ -327,19 +327,6 @@ def _next(analysis: Analysis) -> Iterator[AnswerLine]:
 def _sure(analysis: Analysis, path: Path, found: Comparison) -> str:
     subject = _subject(analysis, path)
     return subject.against(found) if found.relation == "equivalent" else subject.takes_between(found)
-
-
-def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:
-    for summary in candidate.pipelines:
-        for goal in summary.goals:
-            estimate: Mapping[str, Estimate | None] = {"first_token_s": summary.first_token, "p50_s": summary.time}
-            found = estimate.get(goal.goal)
-            ends = [found.interval, found.profile_interval] if found else []
-            for low, high in filter(None, ends):
-                if low < goal.wanted_s < high:
-                    between = f"{seconds(low)} to {seconds(high)}"
-                    yield f"Whether {summary.pipeline} meets its goal is not certain: {between}."
-                    break
 
 
 def _details(again: str) -> AnswerPart:

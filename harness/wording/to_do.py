@@ -69,7 +69,7 @@ def _whose(analysis: Analysis, name: str, number: int, line: str) -> str:
     mine = [summary.pipeline for summary in candidate.pipelines if use.server in summary.servers]
     address = next((word.partition("=")[2] for word in line.split() if word.startswith("OLLAMA_HOST=")), "")
     on = f" on {use.machine}" if use.machine else ""
-    address = address or (use.url if use.slots_set_by else "") or "127.0.0.1:11434"
+    address = address or use.url or "127.0.0.1:11434"
     return f"For {listed(mine) if mine else use.server}{on}, at {address}:"
 
 

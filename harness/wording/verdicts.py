@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from harness.analysis.goals import judge_pipeline
 from harness.analysis.model import Analysis, CandidateSummary, PathVerdict, PipelineSummary
-from harness.analysis.statistics import P95_NEEDS, Comparison
+from harness.analysis.statistics import Comparison
 from harness.core.records import PREDICTED, Path
 from harness.units import about, count, seconds
 from harness.wording.differences import difference
 from harness.wording.estimates import NOT_RESOLVABLE, make_sure, model_asked
-from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_inside, shown_interval
+from harness.wording.figures import estimate_text, listed, quoted, ratio_inside, shown_interval
 from harness.wording.found_again import found_again_texts
 from harness.wording.gains import gains_text
+from harness.wording.goals import goal_sentence
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
 from harness.wording.open_differences import NOT_FASTER
@@ -40,7 +42,8 @@ def path_headline(analysis: Analysis, verdict: PathVerdict) -> str:
     candidate = analysis.by_name[verdict.chosen]
     servers = candidate.uses_for(verdict.pipelines)
     how = manner(candidate._replace(servers=servers or candidate.servers), [(verdict.path, verdict.pipelines)], _LONG)
-    begin = "for now, " if verdict.standing in ("unresolved", "one repeat") else ""
+    lacking = any(unmeasured(analysis.by_name[name], pipelines) for name in verdict.passed_over)
+    begin = "for now, " if verdict.standing in ("unresolved", "one repeat") or lacking else ""
     end = NOT_FASTER if verdict.standing == "unresolved" and verdict.chosen != verdict.fastest else ""
     return f'{where}: {begin}{how} ("{verdict.chosen}"){end}.'
 
@@ -71,7 +74,7 @@ def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
     sentences += _why(verdict, by_name)
     sentences += found_again_texts(analysis, verdict.pipelines)
     sentences += [_elsewhere(candidate, verdict, other) for other in analysis.paths if other.path != verdict.path]
-    sentences += [_goal(goal.goal, goal.wanted_s, goal.found_s, summary) for summary in mine for goal in summary.goals]
+    sentences += [goal_sentence(found, summary) for summary in mine for found in judge_pipeline(summary)]
     return tuple(sentences)
 
 
@@ -189,24 +192,3 @@ def _elsewhere(chosen: CandidateSummary, verdict: PathVerdict, other: PathVerdic
         return f"{where}: {subject.against(verdict.cost)} to {against} ({ratio_inside(verdict.cost)})."
     text = f"{subject.takes(verdict.cost.ratio)} {than(verdict.cost.ratio)} {against}"
     return f"{where}: {text}{between(verdict.cost)}."
-
-
-def _goal(goal: str, wanted_s: float, found_s: float | None, summary: PipelineSummary) -> str:
-    label = f"{GOAL_LABELS[goal]} of {summary.pipeline} within {seconds(wanted_s)}"
-    if found_s is None and goal == "p95_s":
-        return f"Goal not judged: {label}; a 95th percentile needs {P95_NEEDS} replies, there are {summary.values}."
-    if found_s is None:
-        return f"Goal not judged: {label}; it was not measured."
-    text = f"Goal {'met' if found_s <= wanted_s else 'missed'}: {label}, found {seconds(found_s)}"
-    estimate = {"first_token_s": summary.first_token, "p50_s": summary.time}.get(goal)
-    if estimate is None:
-        return f"{text}."
-    if seconds(estimate.value) != seconds(found_s):
-        text += f" (median over the repeats; their mean is {seconds(estimate.value)})"
-    low, high = estimate.profile_interval or (found_s, found_s)
-    if low < wanted_s < high:
-        return f"{text}, which is not certain: the profile allows {seconds(low)} to {seconds(high)}."
-    if estimate.low is not None and estimate.high is not None and estimate.low < wanted_s < estimate.high:
-        interval = f"{seconds(estimate.low)} to {seconds(estimate.high)}"
-        text += f", which is not certain: its interval over the repeats is {interval}"
-    return f"{text}."

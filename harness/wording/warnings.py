@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.analysis.facts import (
+    NUMBERS_WRONG,
+    BesideWork,
     BusyMachine,
     ClientShare,
     Failures,
+    FilledSlots,
     Implausible,
     InterruptedTrials,
     LateClient,
@@ -29,26 +32,15 @@ from harness.analysis.model import Analysis
 from harness.core.records import PREDICTED
 from harness.runs.model import Note
 from harness.units import count, percent, seconds
-from harness.wording.figures import quoted
+from harness.wording.figures import listed, quoted
 from harness.wording.others import others_brief
 
 __all__ = ["layers_text", "warnings_of"]
 
 # What a run or a prediction notes of itself and every number depends on; other notes wait for the full report.
-_SERIOUS = frozenset(
-    {
-        *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "memory"),
-        *(
-            "open questions",
-            "others at start",
-            "out of range",
-            "others working",
-            "records",
-            "run",
-            "skipped",
-            "too long",
-        ),
-    }
+_SERIOUS = NUMBERS_WRONG.union(
+    ("changed", "contention", "drift", "endless", "faults", "lost slots", "memory"),
+    ("open questions", "out of range", "records", "run", "skipped", "too long"),
 )
 
 
@@ -58,31 +50,49 @@ def layers_text(server: str, share: float) -> str:
 
 
 def warnings_of(analysis: Analysis) -> tuple[str, ...]:
-    """Say what must be known before the answer, the worst first."""
+    """Say what must be known before the answer, the worst first.
+
+    What makes the numbers wrong, then what is not in the answer, then what limits it: a screen has room for three.
+    """
     return tuple(_warnings(analysis))
 
 
 def _warnings(analysis: Analysis) -> Iterator[str]:
     run = analysis.run
-    for layers in (notice for notice in analysis.notices if isinstance(notice, LayersOnCpu)):
-        yield layers_text(layers.server, layers.share)
+    # Notes of runs of older versions have no kind; those of predictions say what they rest on.
+    notices = [notice for notice in analysis.notices if notice.kind != "run" or run.origin == "measured"]
+    wrong = [notice for notice in notices if notice.kind in NUMBERS_WRONG]
+    if any(notice.kind == "busy machine" for notice in wrong):  # which says it of all its trials
+        wrong = [notice for notice in wrong if notice.kind != "busy at start"]
+    yield from filter(None, map(_brief, wrong))
     if run.missing and any(candidate.repeats for candidate in analysis.candidates):
         were = "was" if len(run.missing) == 1 else "were"
         what = "could not be predicted" if run.origin in PREDICTED else f"{were} not measured"
         yield f"Missing: {quoted(run.missing)} {what}. The answer covers the others only."
-    for failures in (notice for notice in analysis.notices if isinstance(notice, Failures)):
+    for failures in (notice for notice in notices if isinstance(notice, Failures)):
         yield _failures(failures)
     overloaded: dict[str, list[str]] = {}
-    for notice in analysis.notices:
+    for notice in notices:
         if isinstance(notice, Overload):
             overloaded.setdefault(notice.pipeline, []).append(notice.candidate)
     for pipeline, names in overloaded.items():
         yield f"Overload under {quoted(names)}: jobs of {pipeline} arrived faster than they ended."
-    for notice in analysis.notices:
-        # Notes of runs of older versions have no kind; those of predictions say what they rest on.
-        of_before = notice.kind == "run" and run.origin != "measured"
-        if not isinstance(notice, Failures | LayersOnCpu | Overload) and not of_before and (text := _brief(notice)):
-            yield text
+    for notice in notices:
+        if isinstance(notice, BesideWork) and notice.candidate == analysis.choice.candidate:
+            yield _beside(notice)
+    filled = sum(notice.filled for notice in notices if isinstance(notice, FilledSlots))
+    rest = (
+        notice
+        for notice in notices
+        if notice.kind not in NUMBERS_WRONG and not (isinstance(notice, ShortAnswers) and notice.short <= filled)
+    )  # of answers that filled their slots it is said why they stopped
+    yield from filter(None, map(_brief, rest))
+
+
+def _beside(notice: BesideWork) -> str:
+    times = f"{seconds(notice.beside_s)}, not {seconds(notice.all_s)}"
+    goal = ": over its goal" if notice.hidden else ""
+    return f"While jobs of {listed(notice.others)} run, a {notice.pipeline} reply takes {times}{goal}."
 
 
 def _failures(notice: Failures) -> str:
@@ -95,6 +105,8 @@ def _failures(notice: Failures) -> str:
 
 def _brief(notice: Notice) -> str:
     match notice:
+        case LayersOnCpu():
+            return layers_text(notice.server, notice.share)
         case Partial(complete, repeats, _):
             fewest = min((done for _, done in complete), default=0)
             return f"Partial: {fewest} of {count(repeats, 'repeat')} are complete for every candidate."
@@ -123,6 +135,9 @@ def _brief(notice: Notice) -> str:
             return others_brief(notice)
         case ClientShare(shares):
             return f"The client's own share of a call is high: up to {percent(max(share for *_, share in shares))}."
+        case FilledSlots(server, filled, answers, context, enough):
+            cut = f"{filled} of {count(answers, 'answer')} were cut"
+            return f"{cut}: a slot of {server} has {context} tokens, they need {enough}."
         case ShortAnswers(short, answers):
             return f"{short} of {count(answers, 'answer')} stopped before the requested length."
         case WaitedForModels():

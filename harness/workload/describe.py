@@ -312,8 +312,16 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
         )
     if not loaded.workload.compare:
         ways = count(len(loaded.plans), "standard way is", "standard ways are")
-        hints.append(f"{ways} tried, because the file has no `compare`; slotwise recommend searches more.")
+        hints.append(f"The file has no `compare`: {ways} tried. slotwise recommend searches more.")
     if loaded.derived:
         added = ", ".join(loaded.derived)
-        hints.append(f"Not in the file, added for the standard set of candidates: {added}.")
+        hints.append(f"Not in the file, added for the standard set of candidates: {added}{_roomy(loaded)}.")
     return tuple(hints)
+
+
+def _roomy(loaded: Loaded) -> str:
+    """Say which context such servers have where it is larger than usual, for the longest call (`with_room`)."""
+    if loaded.workload.servers:
+        return ""
+    larger = {spec.context_tokens for spec in loaded.servers.values() if "context_tokens" in spec.model_fields_set}
+    return f", with {max(larger)} tokens of context a slot, which the longest call needs" if larger else ""

@@ -27,6 +27,7 @@ from harness.workload.overrides import Overrides, default_url, engine_of, overri
 from harness.workload.portable import copies, portable
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, parse
 from harness.workload.reads import Loop, Readable
+from harness.workload.room import with_room
 from harness.workload.rules import Decisions
 from harness.workload.schema import (
     AgentSpec,
@@ -212,7 +213,7 @@ def load_workload(
         for node, facts in graph.nodes.items()
         if facts["embeds"]
     }
-    return Loaded(
+    loaded = Loaded(
         path=path,
         workload=workload,
         digest=hashlib.sha256(text.encode()).hexdigest(),
@@ -233,6 +234,7 @@ def load_workload(
         skipped=chosen.skipped,
         questions=file_questions(text),
     )
+    return with_room(loaded)
 
 
 def _check_profiles(workload: Workload, folder: Path, mistakes: Mistakes) -> None:

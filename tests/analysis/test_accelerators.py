@@ -84,6 +84,6 @@ def test_busy_cores_matter_where_an_engine_is_on_cores() -> None:
     def busy(run: Run) -> list[str]:
         return [n.kind for n in analyse(run).notices if isinstance(n, BusyMachine) or n.kind == "busy at start"]
 
-    assert busy(with_details(run, four_slot={}, one_slot={})) == ["busy at start", "busy machine"]
+    assert busy(with_details(run, four_slot={}, one_slot={})) == ["busy machine", "busy at start"]
     assert busy(with_details(run)) == []
-    assert busy(with_details(run, four_slot=SPILLED)) == ["busy at start", "busy machine"]  # the cores compute a part
+    assert busy(with_details(run, four_slot=SPILLED)) == ["busy machine", "busy at start"]  # the cores compute a part

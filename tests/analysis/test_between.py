@@ -6,15 +6,16 @@ import re
 from typing import Any
 
 import pytest
-from analysis.scenarios import FIVE, scenario, steady
+from analysis.scenarios import FIVE, scenario, steady, with_goal
 
 from harness.analysis.analyse import analyse
-from harness.analysis.between import Between, Summary, compare_runs, read_summary
+from harness.analysis.between import Between, compare_runs
 from harness.analysis.statistics import compare
+from harness.analysis.summaries import Summary, read_summary
 from harness.app.gate import comparison_cases, read_regression
 from harness.core.plan import Plan
 from harness.errors import UserError
-from harness.report.between import between_markdown, between_report
+from harness.report.between import between_markdown, between_plain, between_report
 from harness.report.junit import reasons
 from harness.report.summary import summary
 from harness.runs.model import Note, Run
@@ -35,7 +36,7 @@ def run(serial: float = 16.0, batched: float = 13.0, noise: tuple[float, ...] = 
 
 
 def verdicts(found: Between) -> dict[tuple[str, str], str]:
-    return {(row.candidate, row.path): row.verdict for row in found.rows}
+    return {(row.candidate, row.what): row.verdict for row in found.rows}
 
 
 def test_slower_and_faster_are_told_apart_per_candidate_and_path() -> None:
@@ -43,12 +44,14 @@ def test_slower_and_faster_are_told_apart_per_candidate_and_path() -> None:
     assert verdicts(found) == {
         ("serial", "batch"): "slower",
         ("serial", "interactive"): "equal",
+        ("serial", "first token"): "equal",
         ("batched", "batch"): "faster",
         ("batched", "interactive"): "equal",
+        ("batched", "first token"): "equal",
     }
     assert found.verdict == "mixed"
     assert compared(found).sentence == (
-        "b is better than a in some respects and worse in others: slower serial (batch); faster batched (batch)."
+        "b is better than a in some respects and worse in others: serial (batch) is slower; batched (batch) is faster."
     )
     assert found.unpaired is None
 
@@ -57,7 +60,7 @@ def test_paired_is_the_comparison_of_verdicts_over_all_rows() -> None:
     found = compare_runs(made(run()), made(run(17.6, noise=WOBBLE)), ("a", "b"))
     was = dict(enumerate(steady(16.0)))
     now = dict(enumerate(steady(17.6, noise=WOBBLE)))
-    assert found.rows[0].comparison == compare("b", now, "a", was, comparisons=4)
+    assert found.rows[0].comparison == compare("b", now, "a", was, comparisons=6)
 
 
 def test_a_run_against_itself_is_equal() -> None:
@@ -108,7 +111,10 @@ def test_one_repeat_resolves_nothing() -> None:
     single = scenario({"serial": [20.0]}, {"serial": [2.0]})
     found = compare_runs(made(run()), made(single), ("a", "b"))
     assert set(verdicts(found).values()) == {"one repeat"}
-    assert between_answer([found], []).headline == "Not decided: one repeat decides nothing."
+    answer = between_answer([found], [])
+    assert answer.headline == "Not decided: b has one complete repeat, which decides nothing."
+    (do,) = (part.lines for part in answer.parts if part.title == "Do this")
+    assert do[0].text == "Run b with more repeats: slotwise run FILE --repeats N."
     for row in found.rows:  # both times are of that repeat, and not of all that only one run has
         assert row.before_s and row.now_s and row.comparison
         assert row.now_s / row.before_s == pytest.approx(row.comparison.ratio)
@@ -116,8 +122,8 @@ def test_one_repeat_resolves_nothing() -> None:
     assert found.verdict == "not resolvable"
     said = compared(found)
     assert (
-        said.sentence == "whether b is faster or slower than a is not decided: a verdict needs at least two complete "
-        "repeats in both."
+        said.sentence == "Whether b is faster or slower than a is not decided: a verdict needs two or more complete "
+        "repeats in both, and a has 5 and b has 1."
     )
 
 
@@ -211,6 +217,109 @@ def test_a_prediction_has_neither_machine_nor_notes_to_compare() -> None:
     between_two = compare_runs(made(run(), origin="predicted"), made(run(), origin="predicted", **facts), ("a", "b"))
     said = compared(between_two)
     assert said.notices == ("b: Assumed: much.",) and "profile was not there, now toy" in said.changed
+
+
+def later_first_tokens(measured: Run, by_repeat: tuple[float, ...]) -> Run:
+    """The same run with first tokens that come so much later, by repeat."""
+    calls = tuple(
+        call._replace(reply=call.reply._replace(first_token_s=call.reply.first_token_s + by_repeat[call.repeat]))
+        if call.reply.first_token_s is not None
+        else call
+        for call in measured.calls
+    )
+    return measured._replace(calls=calls)
+
+
+def test_a_first_token_that_comes_later_is_a_regression() -> None:
+    found = compare_runs(made(run()), made(later_first_tokens(run(), (0.5,) * 5)), ("a", "b"))
+    assert found.verdict == "regression"
+    assert {key: verdict for key, verdict in verdicts(found).items() if verdict != "equal"} == {
+        ("serial", "first token"): "slower",
+        ("batched", "first token"): "slower",
+    }
+    assert compared(found).sentence == ("b is worse than a: serial (first token) and batched (first token) are slower.")
+    (first,) = (row for row in found.rows if (row.candidate, row.what) == ("serial", "first token"))
+    assert first.before_s == pytest.approx(0.5, rel=0.01) and first.now_s == pytest.approx(1.0, rel=0.01)
+    reasons_ = reasons(comparison_cases([found], read_regression(["regression"])))
+    assert len(reasons_) == 2 and reasons_[0].startswith("regression: serial (first token) takes ")
+
+
+def test_a_first_token_that_is_not_decided_leaves_open_only_itself() -> None:
+    found = compare_runs(made(run()), made(later_first_tokens(run(), (0.2, -0.2, 0.15, -0.1, 0.0))), ("a", "b"))
+    assert found.verdict == "equal"
+    assert compared(found).sentence.startswith(
+        "b and a are equal within 5 % in their times: serial (first token) is not decided ("
+    )
+    answer = between_answer([found], [])
+    assert answer.headline == "Equal within 5 % in all times; first tokens are not decided."
+    assert not reasons(comparison_cases([found], read_regression(["unresolved"])))
+
+
+def test_an_older_summary_has_no_first_tokens_by_repeat() -> None:
+    older = summary(analyse(run()._replace(work=WORK)))
+    for candidate in older["candidates"]:
+        for pipeline in candidate["pipelines"]:
+            del pipeline["first_token_by_repeat"]
+    found = compare_runs(read_summary(older, "x"), made(run()), ("a", "b"))
+    assert {row.what for row in found.rows} == {"batch", "interactive"}
+
+
+def test_what_each_run_recommends_and_which_goals_it_meets_is_said() -> None:
+    alike = {"serial": steady(1.0), "batched": steady(1.0)}
+    before = scenario({"serial": steady(10.0), "batched": steady(13.0)}, alike, spec=with_goal(p50_s=1.5))
+    chats = {"serial": steady(2.0), "batched": steady(1.0)}
+    now = scenario({"serial": steady(16.0), "batched": steady(13.0)}, chats, spec=with_goal(p50_s=0.5))
+    found = compare_runs(made(before), made(now), ("a", "b"))
+    assert compared(found).answers == (
+        'The recommendation changed from "serial" (a) to "batched" (b).',
+        'a, goals under "serial": median reply of chat met (1.00 s, wanted 1.50 s).',
+        'b, goals under "batched": median reply of chat missed (1.00 s, wanted 500 ms).',
+    )
+    assert compared(compare_runs(made(before), made(before), ("a", "b"))).answers[0] == (
+        'The recommendation is the same: "serial".'
+    )
+    (said,) = (part for part in between_answer([found], []).parts if part.title == "Each run")
+    assert tuple(line.text for line in said.lines) == compared(found).answers
+    plain = between_plain(found)["answers"]
+    assert [(one["run"], one["recommended"], one["goals"][0]["state"]) for one in plain] == [
+        ("a", "serial", "met"),
+        ("b", "batched", "missed"),
+    ]
+
+
+def busy(measured: Run) -> Run:
+    return measured._replace(trials=tuple(trial._replace(other_cores=1.5) for trial in measured.trials))
+
+
+def test_a_busy_machine_is_a_warning_that_names_its_run() -> None:
+    one = compare_runs(made(busy(run())), made(run()), ("a", "b"))
+    assert between_answer([one], []).warnings == ("a: the machine was busy, so times are too long.",)
+    assert compared(one).notices[0].startswith("a: 10 of 10 trials ran while other programs kept up to 1.5 cores busy")
+    both = compare_runs(made(busy(run())), made(busy(run())), ("a", "b"))
+    assert between_answer([both], []).warnings == ("Both runs: the machine was busy, so times are too long.",)
+
+
+def test_what_makes_times_wrong_is_said_before_what_is_missing() -> None:
+    cut = run()._replace(trials=tuple(trial for trial in run().trials if trial.repeat < 3), partial=True)
+    found = compare_runs(made(cut), made(busy(run())), ("a", "b"))
+    assert [text[:14] for text in between_answer([found], []).warnings] == [
+        "b: the machine",
+        "a: Partial: co",
+        "a: 4 trials we",
+    ]
+
+
+def test_runs_of_different_length_are_compared_over_what_both_have() -> None:
+    shorter = scenario(
+        {"serial": steady(16.0)[:3], "batched": steady(13.0)[:3]},
+        {"serial": steady(2.0)[:3], "batched": steady(1.0)[:3]},
+    )
+    found = compare_runs(made(run()), made(shorter._replace(options={"repeats": 3})), ("a", "b"))
+    assert {row.repeats for row in found.rows} == {(5, 3)}
+    assert compared(found).method.startswith(
+        "Paired by repeat, over the 3 that both runs have: both runs had the same random draws."
+    )
+    assert found.verdict == "equal"
 
 
 @pytest.mark.parametrize("plain", [[], {}, {"summary_version": 2}, {"summary_version": 1, "run": {}, "candidates": 3}])

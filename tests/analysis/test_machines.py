@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from harness.analysis.machines import Carries, MachineComparison, MachineResult, MachineTime, ends_of, state_of
+from harness.analysis.machines import Carries, MachineComparison, MachineResult, MachineTime
 from harness.analysis.model import GoalResult
-from harness.analysis.statistics import Estimate
+from harness.analysis.statistics import Estimate, ends_of
 from harness.core.records import Origin
 from harness.wording.estimates import UNKNOWN
 from harness.wording.figures import ends_text, estimate_text
@@ -115,11 +115,33 @@ def test_nobody_is_named_where_nobody_surely_carries_it() -> None:
     assert "estimated" in answer.basis[-1]
 
 
-@pytest.mark.parametrize(
-    ("found_s", "half", "expected"), [(1.0, 0.1, "yes"), (1.9, 0.2, "not certain"), (3.0, 0.1, "no")]
-)
-def test_a_goal_is_met_by_the_whole_interval(found_s: float, half: float, expected: Carries) -> None:
-    goal = GoalResult("ask", "p50_s", 2.0, found_s, "met" if found_s <= 2 else "missed")
-    assert (
-        state_of(goal, {"p50_s": estimated(found_s, found_s * math.exp(-half), found_s * math.exp(half))}) == expected
-    )
+def with_goals(name: str, *goals: GoalResult, carries: Carries = "not certain", origin: Origin) -> MachineResult:
+    """A machine whose reply takes 1 s, 10 % to either side, with a first token after 0.2 s."""
+    time = MachineTime("ask", "interactive", estimated(1.0, 1 / 1.1, 1.1), goals, estimated(0.2, 0.19, 0.21))
+    return machine(name, 1.0, carries, origin=origin)._replace(times=(time,))
+
+
+def table_of(*machines: MachineResult) -> tuple[list[tuple[str, str]], list[tuple[str, ...]]]:
+    table = machines_answer(MachineComparison("w", "", machines)).table
+    assert table is not None
+    return list(table.columns), [row.cells for row in table.rows]
+
+
+def test_the_table_has_first_tokens_and_the_figure_that_the_goal_is_about() -> None:
+    goal = GoalResult("ask", "p50_s", 1.0, 0.95, "met")
+    columns, (cells,) = table_of(with_goals("a", goal, origin="estimated"))
+    assert columns[:3] == [("", "candidate"), ("ask", "reply"), ("ask first", "token")]
+    assert columns[3] == ("goal: median", "reply < 1.00 s")
+    assert cells[:4] == ("serial", "950 ms", "200 ms", "not resolvable")
+
+
+def test_several_goals_are_counted_as_for_one_machine() -> None:
+    goals = (GoalResult("ask", "first_token_s", 1.0, 0.2, "met"), GoalResult("ask", "p50_s", 1.0, 0.95, "met"))
+    columns, (cells,) = table_of(with_goals("a", *goals, origin="measured"))
+    assert columns[3] == ("2 goals", "met") and cells[3] == "1 to 2 of 2"
+
+
+def test_a_machine_on_which_it_does_not_fit_meets_nothing() -> None:
+    goal = GoalResult("ask", "p50_s", 2.0, 0.95, "met")
+    _, (cells,) = table_of(with_goals("a", goal, carries="too large", origin="measured"))
+    assert cells[3] == "no room"

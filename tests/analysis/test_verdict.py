@@ -143,7 +143,7 @@ def test_a_goal_is_held_against_the_median() -> None:
     assert found.choice.kind == "compromise"
     assert said(found).paths[1].sentences[-1] == (
         "Goal missed: median reply of chat within 1.50 s, found 2.00 s (median over the repeats; their mean is "
-        "1.24 s), which is not certain: its interval over the repeats is 545 ms to 2.80 s."
+        "1.24 s), which is not certain: the interval is 882 ms to 4.54 s."
     )
 
 

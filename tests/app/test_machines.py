@@ -100,10 +100,34 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert json.loads((folder / "machines.json").read_text())["best"] == "epyc-2core"
     assert "| h100-8b | NVIDIA H100 80GB, 16 cores |" in (folder / "machines.md").read_text()
     page = (folder / "report.html").read_text()
-    assert 'id="chart-machines-0"' in page
+    assert 'id="chart-machines-0"' in page and "<br>first token</th>" in page
+    assert "ask: first token of a reply" in said.out
+    (epyc, _) = json.loads((folder / "machines.json").read_text())["machines"]
+    assert epyc["times"][0]["first_token"]["value"] > 0 and len(epyc["times"][0]["first_token_interval_s"]) == 2
     monkeypatch.setattr("sys.argv", ["slotwise", "recommend", "ask.yaml", *both])
     assert _main() == 2
     assert "add --no-measure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--fail-on", "goals"], "--fail-on"),
+        (["--fail-on", "goals", "--junit", "j.xml"], "--fail-on and --junit"),
+        (["--settings", "serve"], "--settings"),
+    ],
+)
+def test_what_is_about_one_machine_is_refused_in_plain_words(
+    options: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ask.yaml").write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+    both = ["--profile", "epyc-2core", "--profile", "h100-8b"]
+    monkeypatch.setattr("sys.argv", ["slotwise", "simulate", "ask.yaml", *both, *options])
+    assert _main() == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{named}: expected one machine, found 2 to compare (epyc-2core, h100-8b)." in said
+    assert "Name one machine at a time with" in said
 
 
 def test_the_page_shows_what_its_command_prints(

@@ -192,7 +192,7 @@ def test_accelerators_and_layers_on_the_cpu_are_named(runner: CliRunner, monkeyp
     assert lines["accelerator"]["found"].startswith("NVIDIA L4, 20.0 GB of 24.0 GB free")
     assert (lines["layers"]["state"], lines["layers"]["found"]) == ("warning", "layers on the CPU: 40 % of m")
     assert lines["server"]["state"] == "ok"
-    assert "may fill 8.6 GB of it with earlier prompts" in lines["memory"]["found"]
+    assert "may fill 8 GiB of it with earlier prompts" in lines["memory"]["found"]
     whole = FakeOllama()
     whole.loaded.append("m")
     with whole.listening() as url:

@@ -302,3 +302,21 @@ def test_a_server_that_is_no_ollama_gets_none_of_ollamas_settings() -> None:
     assert "openai.AsyncOpenAI(" in alone.whole("asyncio")
     untold = settings_for(candidate(used(mine, context_tokens=0))).whole("serve")
     assert "--parallel 4, or vllm" in untold and "ctx-size" not in untold
+
+
+@pytest.mark.parametrize(
+    ("url", "serve", "where"),
+    [
+        ("http://127.0.0.1:11500", {"OLLAMA_HOST": "127.0.0.1:11500"}, ""),
+        ("http://localhost:11434", {}, ""),
+        ("http://gpu-box:11434", {}, "  # on gpu-box"),
+    ],
+)
+def test_a_server_that_runs_already_is_called_where_it_is(url: str, serve: dict[str, str], where: str) -> None:
+    found = settings_for(candidate(ONE._replace(kind="ollama", url=url)))
+    (line,) = found.shell
+    assert environment(line) == {**serve, "OLLAMA_NUM_PARALLEL": "4", "OLLAMA_CONTEXT_LENGTH": "2048"}
+    assert line.endswith(f"ollama serve{where}")
+    for library in ("asyncio", "langchain", "langgraph"):
+        code = found.whole(library)
+        assert f'"{url}"' in code and code.count("http://") == 1, code

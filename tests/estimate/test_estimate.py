@@ -68,6 +68,10 @@ def test_devices_are_found_however_they_are_written() -> None:
         find_device("4090x")
     given = custom_device("x", 1000, 100, 8 * 10**9)
     assert given.vector == given.flops / 4 and "1/4 of that of FP16 is assumed" in given.source
+    for text in ("Mac mini M4 Pro", "MacBook Pro M4 Pro 24 GB", "Mac Studio (M4 Pro)", "m4 pro 48GiB"):
+        assert find_device(text).name == "Apple M4 Pro", text
+    with pytest.raises(UserError, match='no device "MacBook 14 inch M4 Pro" in the table; it could be Apple M4 Pro '):
+        find_device("MacBook 14 inch M4 Pro")
     assert find_device("apple m4").several == "metal_base" and find_device("apple m4 pro").several == "metal"
     assert find_device("M4 Max").name == "Apple M4 Max"
     with pytest.raises(UserError, match=r"--bandwidth: expected 5 to 20000, found 1"):

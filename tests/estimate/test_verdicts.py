@@ -104,7 +104,7 @@ def test_a_model_that_does_not_fit_is_said_everywhere(
     profile = estimated(EstimateOptions(device="RTX 3060 12GB", model="llama3.3:70b", name="small"))
     path.write_text(dump_profile(profile, "x"), encoding="utf-8")
     print_profile(profile, Console(highlight=False, width=200))
-    assert "! The model does not fit: 43.2 GB of weights, 12.9 GB of memory." in capsys.readouterr().out
+    assert "! The model does not fit: 43.2 GB of weights, 12 GiB of memory." in capsys.readouterr().out
     (tmp_path / "ask.yaml").write_text(ASK.text.replace("GOAL", "1.5"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     both = ["--profile", str(path), "--model", "llama3.3:70b"]
@@ -113,4 +113,4 @@ def test_a_model_that_does_not_fit_is_said_everywhere(
     assert "The model does not fit: 43.2 GB of weights" in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", ["slotwise", "recommend", "ask.yaml", "--no-measure", *both])
     assert _main() == 2
-    assert 'and 12.9 GB the machine of profile "small" has' in capsys.readouterr().err
+    assert 'and 12 GiB the machine of profile "small" has' in capsys.readouterr().err

@@ -18,7 +18,7 @@ from fuzz.requests import REQUESTS, read_answer, to_front, to_gateway, to_simula
 from imports.forms import FORMS
 
 from harness.analysis.analyse import analyse
-from harness.analysis.between import read_summary
+from harness.analysis.summaries import read_summary
 from harness.errors import UserError
 from harness.estimate.bench import read_bench
 from harness.imports.crewai import read_crews

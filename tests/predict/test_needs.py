@@ -9,6 +9,7 @@ from predict.emulated import PROFILE
 from predict.test_same_refusals import PAGES, TALK, loaded_of
 
 from harness.analysis.analyse import analyse
+from harness.analysis.facts import FilledSlots
 from harness.analysis.model import Analysis
 from harness.analysis.needs import needed_contexts
 from harness.core.context import CallNeed
@@ -18,6 +19,7 @@ from harness.profiles.load import load_profile
 from harness.runs.folder import RunFolder, read_run
 from harness.units import percent
 from harness.wording.said import said
+from harness.wording.warnings import warnings_of
 from harness.workload.longest import needs_of
 
 TWO = PAGES.replace("batched: {", "short: {placement: small, concurrency: serial}\n  batched: {").replace(
@@ -109,7 +111,7 @@ def test_of_a_running_server_whose_context_the_file_does_not_tell_none_is_printe
     found = analysed(tmp_path, PAGES.replace("SERVER", running), tokens=9000)
     (use,) = found.candidates[0].servers
     assert (use.context_tokens, use.need) == (0, None)
-    assert found.choice.settings[0].shell == ("OLLAMA_NUM_PARALLEL=4 ollama serve",)
+    assert found.choice.settings[0].shell == ("OLLAMA_HOST=127.0.0.1:9 OLLAMA_NUM_PARALLEL=4 ollama serve",)
 
 
 def test_what_was_seen_goes_before_an_estimate_unless_sizes_vary_or_calls_failed(tmp_path: Path) -> None:
@@ -140,3 +142,17 @@ def test_needs_are_kept_with_a_run(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run") as folder:
         folder.write_header(run)
     assert read_run(folder.path).needs == run.needs
+
+
+def test_answers_that_fill_a_slot_are_named_with_what_would_be_enough(tmp_path: Path) -> None:
+    found = analysed(tmp_path, PAGES.replace("output_tokens: 40", "output_tokens: 480"), context=512)
+    (use,) = found.candidates[0].servers
+    assert use.need is not None
+    (notice,) = [notice for notice in found.notices if isinstance(notice, FilledSlots)]
+    assert (notice.server, notice.context_tokens, notice.enough_tokens) == ("four", 512, use.need.enough)
+    assert (notice.filled, notice.answers) == (16, 32)  # one of the two nodes: 8 jobs, twice
+    brief = f"16 of 32 answers were cut: a slot of four has 512 tokens, they need {use.need.enough}."
+    assert brief in warnings_of(found)
+    assert not any("stopped before the requested length" in warning for warning in warnings_of(found))
+    again = analysed(tmp_path, PAGES.replace("output_tokens: 40", "output_tokens: 480"), context=use.need.enough)
+    assert not any(isinstance(notice, FilledSlots) for notice in again.notices)

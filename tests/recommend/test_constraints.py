@@ -41,7 +41,7 @@ def test_what_is_not_known_is_said_and_rules_nothing_out(tmp_path: Path) -> None
     said = memory_text(memory, None)
     assert said == (
         'Memory is not checked: neither a model file here nor profile "paper" says what gemma4 takes. Besides, the '
-        "engine of each server keeps up to 8.6 GB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that "
+        "engine of each server keeps up to 8 GiB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that "
         "off); whether there is room for that is not checked."
     )
 
@@ -145,7 +145,7 @@ def test_an_accelerators_memory_is_the_limit_there(tmp_path: Path) -> None:
     text = memory_text(memory, None)
     assert "has 3.6 GB of NVIDIA L4 beside the weights of one server, and there is no room for a second server" in text
     # Whatever it stands on, Ollama's engine fills main memory with prompts; the embedded one does not.
-    assert "up to 8.6 GB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that off)" in text
+    assert "up to 8 GiB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that off)" in text
     embedded = LlamaCppServer(kind="llamacpp", model="gemma4")
     assert "earlier prompts" not in memory_text(memory_of(embedded, profile, 8_000_000_000), None)
     assert memory_of(SPEC, profile).limit_bytes is None  # of another machine: main memory here says nothing of it

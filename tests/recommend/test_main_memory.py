@@ -88,7 +88,7 @@ def test_main_memory_of_this_machine_is_looked_at(tmp_path: Path, monkeypatch: p
     assert (memory.main, memory.prompt_cache_bytes) == (Room(6_000 * MB, FREE), RAM_CACHE_BYTES)
     assert memory.too_much([KEEPS]) == TooMuch(6_000 * MB, FREE, RAM_CACHE_BYTES)  # though its weights are not known
     assert memory_text(memory, None).endswith(
-        "keeps up to 8.6 GB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that off), of which 6.0 GB "
+        "keeps up to 8 GiB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that off), of which 6.0 GB "
         "is free on this machine: candidates without room for that are left out, or tried with `ram_cache: off`."
     )
     assert "earlier prompts" not in memory_text(memory_of(DOES_NOT, here), None)
@@ -109,7 +109,7 @@ def test_candidates_without_room_for_prompts_are_left_out_and_looked_at_without(
     names, (said,) = fits_without(tmp_path, KNOWS)
     assert names == off
     assert said == (
-        f"{len(every) - len(off)} candidates: more memory than the 5.0 GB that is given (--memory), with the 8.6 GB "
+        f"{len(every) - len(off)} candidates: more memory than the 5.0 GB that is given (--memory), with the 8 GiB "
         "that engines may fill with earlier prompts (`levers: {ram_cache: off}` does without)"
     )
     # So it is where the profile says nothing of that lever: memory asks for it.
@@ -120,7 +120,7 @@ def test_candidates_without_room_for_prompts_are_left_out_and_looked_at_without(
 def test_what_the_file_says_of_it_stays(tmp_path: Path) -> None:
     names, left_out = fits_without(tmp_path, KNOWS, ", levers: {ram_cache: off}")
     assert names and not any("ram-cache" in name for name in names) and not left_out
-    with pytest.raises(UserError, match=r"no candidate is left to try\. .* 8\.6 GB that engines may fill"):
+    with pytest.raises(UserError, match=r"no candidate is left to try\. .* 8 GiB that engines may fill"):
         fits_without(tmp_path, KNOWS, ", levers: {ram_cache: on}")
 
 
@@ -134,7 +134,7 @@ def test_of_two_models_both_do_without(tmp_path: Path) -> None:
 def test_one_slot_is_tried_without_prompts(tmp_path: Path) -> None:
     check_one_slot(limited(5_000 * MB), KEEPS)
     check_one_slot(limited(5_000 * MB), DOES_NOT)
-    with pytest.raises(UserError, match=r"^there is no memory for gemma4 and the 8\.6 GB that its engine may fill"):
+    with pytest.raises(UserError, match=r"^there is no memory for gemma4 and the 8 GiB that its engine may fill"):
         check_one_slot(limited(5_000 * MB), KEEPS.with_levers({"ram_cache": "on"}))
     with pytest.raises(UserError, match=r"^there is no memory for even one slot of gemma4"):
         check_one_slot(limited(20 * MB), KEEPS)

@@ -42,6 +42,15 @@ def missing() -> Analysis:
     return found._replace(run=found.run._replace(missing=("split",)))
 
 
+def interrupted() -> Analysis:
+    """One of two repeats of "serial" is complete, and none of "batched"."""
+    run = scenario({"serial": [16.0, 16.1], "batched": [13.0, 13.1]})
+    trials = tuple(trial for trial in run.trials if (trial.candidate, trial.repeat) == ("serial", 0))
+    return analyse(
+        run._replace(trials=trials, partial=True, options={"repeats": 2}, file="w.yaml"), Path("reports/digest-1")
+    )
+
+
 def nothing_ended_well() -> Analysis:
     run = scenario({"serial": steady(16), "batched": steady(13)})
     return analyse(run._replace(jobs=tuple(job._replace(outcome="error") for job in run.jobs)))
@@ -63,6 +72,7 @@ ANALYSES = {
     "no goal is met": lambda: analyse(scenario(TRADE, CHAT, spec=with_goal(p50_s=0.1))),
     "jobs fail": failing,
     "a candidate is missing": missing,
+    "interrupted": interrupted,
     "nothing ended well": nothing_ended_well,
 }
 ENDS_WELL = sorted(set(ANALYSES) - {"nothing ended well"})
@@ -210,6 +220,22 @@ def test_candidates_that_lose_jobs_are_passed_over_and_named() -> None:
 def test_what_is_missing_stands_above_the_answer() -> None:
     lines = first_screen("a candidate is missing")
     assert lines[0] == '! Missing: "split" was not measured. The answer covers the others only.'
+
+
+def test_what_was_cut_is_recommended_for_now_with_what_it_rests_on() -> None:
+    lines = first_screen("interrupted")
+    after = [line for line in lines if not line.startswith("! ")]
+    assert after[0] == "For now, run serially: 1 slot (OLLAMA_NUM_PARALLEL=1), one call at a time."
+    assert after[1].endswith("measured, 1 of 2 repeats")
+    assert part_of(lines, "Why").startswith('Only "serial" has a complete repeat, so nothing was compared.')
+    assert "slotwise run --resume reports/digest-1" in part_of(lines, "How sure")
+
+
+def test_repeats_that_differ_between_candidates_are_counted_from_the_fewest() -> None:
+    run = scenario({"serial": steady(16), "batched": steady(13)})
+    cut = tuple(trial for trial in run.trials if trial.candidate == "serial" or trial.repeat < 3)
+    basis = run_answer(analyse(run._replace(trials=cut, partial=True))).basis
+    assert basis[-1] == "measured, 3 to 5 of 5 repeats"
 
 
 def test_a_compromise_names_both_costs() -> None:

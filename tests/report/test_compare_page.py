@@ -13,7 +13,8 @@ from analysis.scenarios import scenario, steady
 from report.chromium import CHROMIUM, chromium
 
 from harness.analysis.analyse import analyse
-from harness.analysis.between import Summary, compare_runs, read_summary
+from harness.analysis.between import compare_runs
+from harness.analysis.summaries import Summary, read_summary
 from harness.cli.app import _main
 from harness.errors import UserError
 from harness.report.between_html import between_html
@@ -57,12 +58,22 @@ def page_of(before: Summary, now: Summary, names: tuple[str, str] = ("a", "b")) 
 def test_the_verdict_comes_first_with_its_largest_differences() -> None:
     text = page_of(made(run()), made(run(20.0)))
     top = text.partition('<section class="answer"')[2].partition("</section>")[0]
-    assert "b is worse than a: slower serial (batch)." in top
+    assert "b is worse than a: serial (batch) is slower." in top
     assert top.count('class="big"') == 1 and "1.250 times" in top and ">measured<" in top
     words = _Reader(text).words
     for word in ("20.0", "16.0", "Paired by repeat", "grey: equal within 5 %", "Batch path", "Interactive path"):
         assert word in words.replace("\u00a0", " "), word
     assert len(text.encode()) < 200_000
+
+
+def test_the_top_warns_of_a_busy_machine_and_the_part_says_what_each_run_recommends() -> None:
+    busy = run()._replace(trials=tuple(trial._replace(other_cores=1.5) for trial in run().trials))
+    text = page_of(made(busy), made(run(20.0)))
+    top = text.partition('<section class="answer"')[2].partition("</section>")[0]
+    assert "a: the machine was busy, so times are too long." in top
+    assert "“b” is compared with “a”." in text and "earlier one" not in text
+    assert "What each run says" in text and "The recommendation is the same" in text
+    assert "Interactive path: first token of the reply" in text
 
 
 def test_what_differs_between_the_machines_is_marked() -> None:

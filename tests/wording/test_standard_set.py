@@ -41,7 +41,8 @@ def test_every_name_of_the_set_has_a_meaning() -> None:
 def test_what_the_names_mean_is_said_where_the_workload_names_no_candidates() -> None:
     assert meanings_text(of_the_set("window", "unbounded")) == (
         "What these names mean: window: as many calls as the server has slots, and the next as soon as one has ended; "
-        "unbounded: every call at once; the server's own queue decides. 2 standard ways; slotwise recommend searches more."
+        "unbounded: every call at once; the server's own queue decides. 2 standard ways; slotwise recommend "
+        "searches more."
     )
     assert meanings_text(of_the_set("window", "unbounded", standard=False)) == ""
     assert meanings_text(of_the_set("window", "window3-on-4")) == "", "these are of a search"

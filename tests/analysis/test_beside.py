@@ -1,0 +1,74 @@
+"""Replies beside batch jobs, which few of all replies meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import analysis.records as make
+import pytest
+
+from harness.analysis.analyse import analyse
+from harness.analysis.beside import beside_work
+from harness.analysis.facts import BesideWork
+from harness.analysis.measures import index_records
+from harness.runs.model import Run
+from harness.wording.said import said
+from harness.wording.warnings import warnings_of
+
+DIGEST = [(0.0, 8.0), (6.0, 10.0), (100.0, 104.0)]  # from and to, in seconds; the first two overlap
+
+
+def run(beside: int, alone: int, *, beside_s: float = 8.0, goal: dict[str, Any] | None = None) -> Run:
+    """Build a run in which so many replies begin while a digest runs, and so many long after it."""
+    spans = [(9.0, 9.0 + beside_s)] * beside + [(200.0 + 2 * n, 201.0 + 2 * n) for n in range(alone)]
+    plain = make.workload().to_plain()
+    if goal:
+        plain["pipelines"]["chat"]["goal"] = goal
+    return make.run(
+        trials=(make.trial(makespan=300.0),),
+        calls=tuple(
+            make.call(job=n, serial=n, ready=due, decode=end - due - 0.25) for n, (due, end) in enumerate(spans)
+        ),
+        jobs=(
+            *(make.job("digest", path="batch", number=n, due=due, end=end) for n, (due, end) in enumerate(DIGEST)),
+            *(make.job(number=n, due=due, end=end) for n, (due, end) in enumerate(spans)),
+        ),
+        candidates=("serial",),
+        spec=make.workload(**plain),
+    )
+
+
+def found(run: Run) -> list[BesideWork]:
+    return list(beside_work(run, index_records(run)))
+
+
+def test_few_slow_replies_are_found_that_the_median_hides() -> None:
+    assert found(run(3, 7)) == [BesideWork("serial", "chat", ("digest",), 3, 10, 8.0, 1.0, False)]
+
+
+@pytest.mark.parametrize(("goal", "hidden"), [({"p50_s": 2}, True), ({"p50_s": 9}, False), ({"p95_s": 2}, False)])
+def test_a_goal_is_hidden_that_only_the_others_meet(goal: dict[str, Any], hidden: bool) -> None:
+    assert [one.hidden for one in found(run(3, 7, goal=goal))] == [hidden]
+
+
+@pytest.mark.parametrize(
+    ("beside", "alone", "beside_s"),
+    [
+        (2, 8, 8.0),  # too few to say anything of
+        (5, 5, 8.0),  # the median is about them too
+        (3, 7, 1.4),  # hardly slower
+    ],
+)
+def test_nothing_is_said_where_nothing_is_hidden(beside: int, alone: int, beside_s: float) -> None:
+    assert found(run(beside, alone, beside_s=beside_s)) == []
+
+
+def test_it_is_said_above_the_answer_and_in_the_report() -> None:
+    analysis = analyse(run(3, 7, goal={"p50_s": 2}))
+    assert "While jobs of digest run, a chat reply takes 8.00 s, not 1.00 s: over its goal." in warnings_of(analysis)
+    (text,) = [notice.text for notice in said(analysis).notices if notice.kind == "beside work"]
+    assert text == (
+        "serial: 3 of 10 replies of chat came while jobs of digest ran, and took 8.00 s (median); the median of all is "
+        "1.00 s. Figures and goals are of all of them. Beside those jobs the goal is missed. To see the busy time "
+        "alone, let the jobs of digest follow one another: arrival: {closed: 1}."
+    )
