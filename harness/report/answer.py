@@ -21,7 +21,7 @@ _JOINED = "\u00a0"  # no line ends there
 _MOST_WARNINGS = 3
 _INDENT = 11  # of what a part says, after its title
 _GAP = 2  # between columns
-_LEAST_LABEL, _LONG_LABEL = 14, 24
+_LEAST_LABEL, _LONG_LABEL, _LONG_NAME = 14, 24, 36
 _LONGEST_HEAD = 14
 _ASCII = str.maketrans({"→": ">", "·": "-", "×": "x", "–": "-", "…": "~", "±": "~"})
 _FEW_ROWS = 3  # of the table; more give way to what the parts say, but for those that they name
@@ -74,6 +74,8 @@ def answer_lines(answer: Answer, width: int = WIDTH, *, ascii_only: bool = False
         longest = next((part for part in _order(parts) if len(part.lines) > 1), None)
         if longest is not None and longest.title == "Do this" and rows > few:  # a row that nobody names matters less
             rows -= 1
+        elif longest is not None and longest.title == "Do this" and answer.table and answer.table.note:
+            answer = answer._replace(table=answer.table._replace(note=""))
         elif longest is not None:
             parts[parts.index(longest)] = _shorter(longest)
         elif rows > 1:
@@ -226,10 +228,10 @@ def _table(table: AnswerTable, rows: Sequence[AnswerRow], width: int) -> Iterato
 
 
 def _label_needed(rows: Sequence[AnswerRow], longest: int) -> int:
-    """Return the room that labels must have before columns: whole, or where they are long the name alone is enough."""
+    """Return the room that labels must have before columns: whole, or where they are long enough for each name."""
     if longest <= _LONG_LABEL:
         return longest
-    return min(_LONG_LABEL, max(_LEAST_LABEL, *(len(plain(row.name)) for row in rows)))
+    return min(_LONG_NAME, max(_LEAST_LABEL, *(len(plain(row.name)) for row in rows)))
 
 
 def _labelled(row: AnswerRow, room: int) -> str:

@@ -371,3 +371,23 @@ def test_a_row_that_nobody_names_gives_way_to_what_to_do() -> None:
     lines = screen(full)
     assert len(lines) <= MOST_LINES and any("command-7" in line for line in lines)
     assert shown(full) == ["way-0", "way-1", "way-7"]
+
+
+def test_a_note_gives_way_to_what_to_do() -> None:
+    answer = long_answer('It takes less than "way-7".')
+    assert answer.table is not None
+    note = "12 ways were tried, and more than one of them could be told here"
+    answer = answer._replace(table=answer.table._replace(note=note))
+    for commands, there in ((7, True), (8, False)):
+        part = AnswerPart("Do this", tuple(AnswerLine(f"command-{n}", code=True) for n in range(commands)))
+        lines = screen(answer._replace(parts=(answer.parts[0], part, *answer.parts[3:])))
+        assert len(lines) <= MOST_LINES and any(f"command-{commands - 1}" in line for line in lines)
+        assert any(note in line for line in lines) == there
+
+
+def test_a_name_is_not_shortened_for_one_more_column() -> None:
+    name = "2x-reserve-on-4-oldest-job-first"
+    rows = tuple(AnswerRow(name + end, f"{name}{end}, 4 slots", not end, ("1.00 s",) * 6) for end in ("", "-b"))
+    table = AnswerTable(tuple((f"pipeline-{n}", "job") for n in range(6)), rows)
+    lines = screen(Answer((), "Run it.", ("m",), table, ()))
+    assert any(line.startswith(f"→ {name}") for line in lines) and any("more columns: --full" in line for line in lines)
