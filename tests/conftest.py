@@ -7,7 +7,7 @@ import heapq
 import os
 import selectors
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,6 +111,29 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         )
 
     return compare
+
+
+# --- what tests leave out -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _idle_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on what else this machine does as a run begins, but those of just that."""
+    from harness.app import machine
+
+    monkeypatch.setattr(machine, "busy_cores", lambda: 0.0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Reports have no charts but in tests/report and in tests marked `drawn`: they would take two seconds of each."""
+    if item.path.is_relative_to(ROOT / "tests" / "report") or item.get_closest_marker("drawn"):
+        return (yield)
+    from harness.report import drawing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "drawn", lambda groups: drawing.Drawings({}))
+        return (yield)
 
 
 # --- seconds by folder ------------------------------------------------------------------------------------

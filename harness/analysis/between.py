@@ -252,20 +252,20 @@ def _rows(
 ) -> tuple[BetweenRow, ...]:
     """Compare candidates with themselves: on every path, and by their first tokens where both runs have some."""
     paths = [(old, new, path) for old, new in both for path in _paths(old)]
-    firsts = {old.name: found for old, new in both if (found := _first_tokens(old, new))}
+    firsts = {old.name: known for old, new in both if (known := _first_tokens(old, new))}
     comparisons = len(paths) + len(firsts)
     rows = []
     for old, new, path in paths:
         row = _row(path, old, new, _compared(_values(old, path), _values(new, path), paired, comparisons, names))
         rows.append(row)
         if path == "interactive" and old.name in firsts and row.verdict not in ("now fails", "now works"):
-            found = _compared(*firsts[old.name], paired, comparisons, names)
-            verdict = _said(found.comparison)
+            first = _compared(*firsts[old.name], paired, comparisons, names)
+            verdict = _said(first.comparison)
             rows.append(
                 BetweenRow(
-                    *(old.name, path, found.before_s, found.now_s, found.comparison, verdict, 0, 0),
+                    *(old.name, path, first.before_s, first.now_s, first.comparison, verdict, 0, 0),
                     figure="first token",
-                    repeats=found.repeats,
+                    repeats=first.repeats,
                 )
             )
     return tuple(rows)

@@ -61,10 +61,10 @@ def of_one_machine(options: Sequence[str], profiles: Sequence[str] | None) -> No
     if not options:
         return
     names = [Path(name).stem if name.endswith((".yaml", ".yml")) else name for name in profiles or ()]
-    what, them = " and ".join(options), "it" if len(options) == 1 else "them"
+    what = " and ".join(options)
     raise UserError(
-        f"{what}: expected one machine, found {len(names)} to compare ({', '.join(names)}). Name one machine at a time "
-        f"with {them}, by --profile or --device, or leave {them} out to compare the machines"
+        f"{what}: expected one machine, found {len(names)} to compare ({', '.join(names)}). Name one of them alone "
+        f"(--profile or --device), or leave {what} out to compare them"
     )
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.analysis.between import Between, BetweenRow
 from harness.analysis.summaries import Summary
 from harness.errors import UserError
-from harness.report.drawing import Group, drawn
+from harness.report import drawing
+from harness.report.drawing import Group
 from harness.report.page import page
 from harness.units import count
 from harness.wording.between_answer import warnings_between
@@ -66,7 +67,7 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
 
     `parts` has for each of the others how it compares, or why it cannot be compared.
     """
-    drawings = drawn([_charts_of(parts)])
+    drawings = drawing.drawn([_charts_of(parts)])
     shown = [
         _Shown(text.sentence, part, text, f"ratio-{n}", _by_figure(part.rows))
         if isinstance(part, Between) and (text := compared(part))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.machines import MachineComparison, MachineResult
-from harness.report.drawing import drawn
+from harness.report import drawing
 from harness.report.page import page
 from harness.units import count, size
 from harness.wording.machines_answer import carries_text, first_token_text, machines_answer, time_text, what_of
@@ -25,7 +25,7 @@ def machines_html(found: MachineComparison, command: str = "") -> str:
 
         return machines_charts(found, layout)
 
-    drawings = drawn([charts])
+    drawings = drawing.drawn([charts])
     pipelines = list(dict.fromkeys((t.pipeline, t.path) for one in found.machines for t in one.times))
     answer = machines_answer(found)
     return page(

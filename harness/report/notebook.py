@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.analysis.model import Analysis
+from harness.report import drawing
 from harness.report.chart_style import Layout
-from harness.report.drawing import Drawing, drawn
+from harness.report.drawing import Drawing
 from harness.report.page import page
 from harness.wording.answer import Answer
 
@@ -27,8 +28,8 @@ def notebook_html(answer: Answer, analysis: Analysis) -> str:
         return {name: charts[name] for name in [name for name in _CHARTS if name in charts][:1]}
 
     charts: dict[str, Drawing] = {}
-    for drawing in drawn([of_run]).made.values():
+    for one in drawing.drawn([of_run]).made.values():
         # Cells of a notebook are one page: ids in a drawing must be its own.
-        digest = hashlib.sha256(drawing.wide.encode()).hexdigest()[:10]
-        charts[f"slotwise-{digest}"] = Drawing(drawing.wide, "<svg/>")
+        digest = hashlib.sha256(one.wide.encode()).hexdigest()[:10]
+        charts[f"slotwise-{digest}"] = Drawing(one.wide, "<svg/>")
     return page("notebook.html.j2", charts, {}, answer=answer)

@@ -44,7 +44,7 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
         columns.append(("failed", "jobs"))
         cells.append(lambda c: str(sum(s.jobs_failed for s in c.pipelines)))
     for number, summary in enumerate(pipelines if differ_in_order(analysis.candidates) else ()):
-        if any(candidate.pipelines[number].p95_s for candidate in analysis.candidates):
+        if all(candidate.pipelines[number].p95_s for candidate in analysis.candidates):
             columns.append((summary.pipeline, "p95"))
             cells.append(lambda c, n=number: _time(c.pipelines[n].p95_s))  # type: ignore[misc]
     labels = _labels(analysis)

@@ -52,7 +52,7 @@ def between_answer(found: Sequence[Between], runs: Sequence[Summary]) -> Answer:
         headline = "Equal within 5 % in all times; first tokens are not decided."
     parts = (
         part("Why", *_why(found)),
-        part("Each run", *dict.fromkeys(text for one in found for text in compared(one).answers)),
+        part("Each run", *_each_run(found)),
         part("Do this", *_do(verdict, rows)),
         part("How sure", *_how_sure(found, rows)),
         part("Details", "This command with --full prints intervals and what else is different."),
@@ -168,6 +168,11 @@ def _why(found: Sequence[Between]) -> Iterator[str]:
             yield f"What else is different in {one.now}: {'; '.join(changed)}."
 
 
+def _each_run(found: Sequence[Between]) -> Iterator[str]:
+    for one in found:
+        yield from (f"{one.now}: {text}" if len(found) > 1 else text for text in compared(one).answers)
+
+
 def _do(verdict: RunVerdict, rows: Sequence[tuple[Between, BetweenRow]]) -> Iterator[str]:
     if verdict in ("regression", "mixed"):
         yield "Check what else is different, and repeat the slower run on an idle machine."
@@ -195,5 +200,6 @@ def _how_sure(found: Sequence[Between], rows: Sequence[tuple[Between, BetweenRow
         subject = Subject(f"{row.candidate} ({row.what})")
         said = f"{subject.takes(widest.ratio)}{between(widest)}"
         said = subject.against(widest) if widest.relation == "equivalent" else said
+        said = f"{subject.text} {undecided_text(row)}" if row.verdict == "not resolvable" else said
         yield f"The largest change, with its 95 % interval: {said}."
     yield compared(found[0]).method.partition(". ")[0] + "."

@@ -12,7 +12,6 @@ from harness.analysis.between import (
     BetweenRow,
     OnlyInOne,
     OtherOrigin,
-    RunAnswer,
     UsesChanged,
     WorkNotKnown,
 )
@@ -48,7 +47,7 @@ def compared(found: Between) -> BetweenText:
     return BetweenText(
         _sentence(found),
         tuple(_notice(notice, found) for notice in found.notices),
-        (*_recommended(found), *(text for one in found.answers if (text := _goals(one)))),
+        (*_recommended(found), *_goals(found)),
         tuple(_changed(change) for change in found.changed),
         _method(found),
     )
@@ -111,24 +110,32 @@ def _recommended(found: Between) -> Iterator[str]:
         yield f'The recommendation is the same: "{was.recommended}".'
         return
     before, now = (f'"{one.recommended}"' if one.recommended else "none" for one in found.answers)
-    yield f"The recommendation changed from {before} ({was.run}) to {now} ({is_.run})."
+    yield f"The recommendation changed from {before} to {now}."
 
 
-def _goals(one: RunAnswer) -> str:
-    """Say which goals a run meets with what it recommends; "" where it has none."""
-    if not one.goals:
-        return ""
-    said = [_goal(judgement, one.origin) for judgement in one.goals]
-    return f'{one.run}, goals under "{one.recommended}": {"; ".join(said)}.'
+def _goals(found: Between) -> Iterator[str]:
+    """Say which goals each run meets with what it recommends."""
+    sides = [{(one.goal.pipeline, one.goal.goal): one for one in answer.goals} for answer in found.answers]
+    for pipeline, kind in dict.fromkeys((*sides[0], *sides[1])):
+        judged = [side.get((pipeline, kind)) for side in sides]
+        wanted_s = {one.goal.wanted_s for one in judged if one is not None}
+        same = len(wanted_s) == 1 and None not in judged
+        within = f" within {seconds(*wanted_s)}" if same else ""
+        before, now = (
+            _state(one, answer.origin, when, same)
+            for one, answer, when in zip(judged, found.answers, ("before", "now"), strict=True)
+        )
+        yield f"Goal, {GOAL_LABELS[kind]} of {pipeline}{within}: {before}, {now}."
 
 
-def _goal(judgement: JudgedGoal, origin: Origin) -> str:
-    goal = judgement.goal
-    what = f"{GOAL_LABELS[goal.goal]} of {goal.pipeline}"
-    state = state_text(judgement.state, origin)
-    if goal.found_s is None:
-        return f"{what} {state}"
-    return f"{what} {state} ({seconds(goal.found_s)}, wanted {seconds(goal.wanted_s)})"
+def _state(judged: JudgedGoal | None, origin: Origin, when: str, same: bool) -> str:
+    """Say how a run stands to a goal: `met before (323 ms)`."""
+    if judged is None:
+        return f"none {when}"
+    goal, state = judged.goal, f"{state_text(judged.state, origin)} {when}"
+    wanted = "" if same else f"wanted {seconds(goal.wanted_s)}"
+    known = ", ".join(text for text in ("" if goal.found_s is None else seconds(goal.found_s), wanted) if text)
+    return f"{state} ({known})" if known else state
 
 
 def _sentence(found: Between) -> str:

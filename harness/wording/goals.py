@@ -9,7 +9,7 @@ from harness.analysis.model import Analysis, CandidateSummary, GoalResult, Pipel
 from harness.analysis.statistics import P95_NEEDS
 from harness.core.records import Origin
 from harness.units import seconds
-from harness.wording.figures import GOAL_LABELS, quoted
+from harness.wording.figures import GOAL_LABELS
 
 __all__ = [
     "doubtful_goals",
@@ -92,11 +92,13 @@ def why_goals(analysis: Analysis, name: str, on: str) -> str:
     if len(able) == 1:
         others = any(_doubtful(candidate) for candidate in analysis.candidates if candidate.name != name)
         return f"It is the only one that {'surely ' if others else ''}meets the goal."
-    doubt = f" (not certain of {quoted(doubtful)})" if doubtful else ""
+    others = len(doubtful) - (name in doubtful)
+    doubt = f" ({others} of them not certainly)" if others else ""
+    it = ", but it is not certain that it meets it" if name in doubtful else ""
     if analysis.choice.tie is None:
-        return f"Of the {len(able)} that meet the goal{doubt}, it is the fastest on {on}."
-    it = " (not certain)" if name in doubtful else ""
-    return f"It meets the goal{it}. No other that does is measurably faster on {on}."
+        return f"Of the {len(able)} that meet the goal{doubt}, it is the fastest on {on}{it}."
+    first = "It meets the goal, but that is not certain." if it else "It meets the goal."
+    return f"{first} No other that does is measurably faster on {on}."
 
 
 def none_meets(analysis: Analysis) -> str:

@@ -271,12 +271,16 @@ def test_what_each_run_recommends_and_which_goals_it_meets_is_said() -> None:
     now = scenario({"serial": steady(16.0), "batched": steady(13.0)}, chats, spec=with_goal(p50_s=0.5))
     found = compare_runs(made(before), made(now), ("a", "b"))
     assert compared(found).answers == (
-        'The recommendation changed from "serial" (a) to "batched" (b).',
-        'a, goals under "serial": median reply of chat met (1.00 s, wanted 1.50 s).',
-        'b, goals under "batched": median reply of chat missed (1.00 s, wanted 500 ms).',
+        'The recommendation changed from "serial" to "batched".',
+        "Goal, median reply of chat: met before (1.00 s, wanted 1.50 s), missed now (1.00 s, wanted 500 ms).",
     )
-    assert compared(compare_runs(made(before), made(before), ("a", "b"))).answers[0] == (
-        'The recommendation is the same: "serial".'
+    assert compared(compare_runs(made(before), made(before), ("a", "b"))).answers == (
+        'The recommendation is the same: "serial".',
+        "Goal, median reply of chat within 1.50 s: met before (1.00 s), met now (1.00 s).",
+    )
+    without = made(before._replace(workload=run().workload))
+    assert compared(compare_runs(without, made(before), ("a", "b"))).answers[1] == (
+        "Goal, median reply of chat: none before, met now (1.00 s, wanted 1.50 s)."
     )
     (said,) = (part for part in between_answer([found], []).parts if part.title == "Each run")
     assert tuple(line.text for line in said.lines) == compared(found).answers

@@ -287,20 +287,20 @@ def test_what_the_numbers_do_not_mean_is_said() -> None:
         )
     )
     assert [(notice.kind, notice.text) for notice in said(found).notices] == [
-        ("run", "a note"),
-        ("origin", "Emulated: the servers were simulated. No engine was measured."),
-        ("slots", "four-slot: 4 slots requested, 1 found; its figures are for the slots found."),
-        (
-            "client",
-            "The client could not always keep up: its event loop was late (batched 50 ms; 99th percentile; "
-            "20 ms is the limit). The delay is part of the times.",
-        ),
         (
             "busy machine",
             "5 of 10 trials ran while other programs kept up to 1.2 cores busy (5 of batched). An engine that spreads "
             "over all cores waits for them in every step, so those times are too long: measure again on an idle "
             "machine.",
         ),
+        (
+            "client",
+            "The client could not always keep up: its event loop was late (batched 50 ms; 99th percentile; "
+            "20 ms is the limit). The delay is part of the times.",
+        ),
+        ("run", "a note"),
+        ("origin", "Emulated: the servers were simulated. No engine was measured."),
+        ("slots", "four-slot: 4 slots requested, 1 found; its figures are for the slots found."),
         (
             "short answers",
             "20 of 60 answers stopped before the requested length. Rates count the tokens that were generated; "

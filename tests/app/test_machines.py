@@ -127,7 +127,7 @@ def test_what_is_about_one_machine_is_refused_in_plain_words(
     assert _main() == 2
     said = " ".join(capsys.readouterr().err.split())
     assert f"{named}: expected one machine, found 2 to compare (epyc-2core, h100-8b)." in said
-    assert "Name one machine at a time with" in said
+    assert f"Name one of them alone (--profile or --device), or leave {named} out to compare them" in said
 
 
 def test_the_page_shows_what_its_command_prints(

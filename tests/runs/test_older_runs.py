@@ -108,7 +108,8 @@ def test_report_says_what_it_said(old: Path, typed: Typed, name: str) -> None:
     now = read_analysis(path.read_bytes(), "summary.json")
     assert [c.name for c in now.candidates] == [c.name for c in before.candidates]
     for a, b in zip(now.candidates, before.candidates, strict=True):
-        assert (a.makespan, a.pipelines) == (b.makespan, b.pipelines)
+        known = tuple(summary._replace(first_token_by_repeat=()) for summary in a.pipelines)  # which is newer
+        assert (a.makespan, known) == (b.makespan, b.pipelines)
     assert now.choice.candidate == before.choice.candidate
     code, out, _ = typed("report", name, "--settings", "asyncio", "--candidate", now.candidates[1].name)
     assert code == 0 and out.startswith("import asyncio\n")

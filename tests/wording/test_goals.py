@@ -62,10 +62,15 @@ def test_one_that_may_meet_the_goal_makes_the_other_the_only_sure_one() -> None:
     assert said(found, "Why").startswith("It is the only one that surely meets the goal.")
 
 
-def test_of_several_that_meet_it_the_doubtful_are_named() -> None:
+def test_of_several_that_meet_it_the_doubt_is_said() -> None:
     found = judged({"batched": steady(1.3, noise=SOME), "split": steady(1)}, p50_s=1.4)
     assert (found.choice.kind, found.choice.candidate) == ("goals", "batched")
-    assert said(found, "Why").startswith('Of the 2 that meet the goal (not certain of "batched"), it is the fastest')
+    assert said(found, "Why").startswith(
+        "Of the 2 that meet the goal, it is the fastest on digest, but it is not certain that it meets it."
+    )
+    found = judged({"serial": steady(1.3, noise=SOME), "batched": steady(1.1), "split": steady(0.8)}, p50_s=1.4)
+    assert (found.choice.kind, found.choice.candidate) == ("goals", "batched")
+    assert said(found, "Why").startswith("Of the 3 that meet the goal (1 of them not certainly), it is the fastest")
 
 
 @pytest.mark.parametrize(
