@@ -61,7 +61,7 @@ def test_ctrl_c_writes_nothing(tmp_path: Path) -> None:
     log = tmp_path / "log"
 
     async def interrupted() -> int:
-        async with child("canned", "canned", {"slots": 1, "pause_s": 0.05}) as ready:
+        async with child("canned", "canned", {"slots": 1, "pause_s": 0.02}) as ready:
             command = ["-m", "harness", "calibrate", ready["url"], "--model", "canned", "--name", "never"]
             with (
                 log.open("w") as stream,

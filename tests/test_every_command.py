@@ -189,12 +189,12 @@ def test_embeddings_go_through_every_command(tmp_path: Path) -> None:
 
 
 def test_random_workloads_go_through_every_command(undrawn: None) -> None:
-    on_random_files(2, 0, through_every_command)
+    on_random_files(1, 0, through_every_command)
 
 
 @pytest.mark.parametrize("embeds", ["", "vectors"])
 def test_random_workloads_go_through_the_commands_that_run_nothing(embeds: str) -> None:
-    on_random_files(30, 0, looked_at, embeds)
+    on_random_files(10, 0, looked_at, embeds)
 
 
 @pytest.mark.slow

@@ -96,9 +96,10 @@ def to_png(svg: str) -> bytes:
 
 def styled(chart: Any, layout: Layout) -> alt.TopLevelMixin:
     """Give a chart its fonts, lines and padding."""
-    styled: alt.TopLevelMixin = (
-        chart.configure_view(stroke=None)
-        .configure_axis(
+    chart = chart.copy(deep=False)  # `configure_...` copies all of it, its data too, each time
+    chart.config = alt.Config(
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
             labelFontSize=layout.font,
             titleFontSize=layout.font,
             titleFontWeight="normal",
@@ -106,15 +107,16 @@ def styled(chart: Any, layout: Layout) -> alt.TopLevelMixin:
             labelFlush=layout is NARROW,
             gridColor="#E6E6E6",
             domainColor="#888888",
-        )
-        .configure_title(
+        ),
+        title=alt.TitleConfig(
             fontSize=layout.title, subtitleFontSize=layout.font, subtitleColor="#555555", anchor="start", frame="group"
-        )
-        .configure_legend(
+        ),
+        legend=alt.LegendConfig(
             labelFontSize=layout.font, titleFontSize=layout.font, titleFontWeight="normal", symbolOpacity=1
-        )
-        .properties(background="white", padding=layout.padding)
-    )  # fmt: skip
+        ),
+    )
+    chart.background, chart.padding = "white", layout.padding
+    styled: alt.TopLevelMixin = chart
     return styled
 
 

@@ -48,14 +48,14 @@ def calls(draw: st.DrawFn, times: st.SearchStrategy[float]) -> list[Given]:
 DYADIC_TIMES = st.integers(0, 2000).map(lambda n: n / 1024)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(dyadic_costs(), calls(DYADIC_TIMES), st.sampled_from([None, None, 1, 3]))
 def test_jumps_equal_single_steps(costs: StepCosts, batch: list[Given], max_steps: int | None) -> None:
     """Exactly, ties included, whatever the batch, whichever call is cancelled."""
     assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), dyadic_costs(), calls(DYADIC_TIMES), st.sampled_from([None, None, 1, 3]))
 def test_jumps_equal_single_steps_with_conversations(
     data: st.DataObject, costs: StepCosts, batch: list[Given], max_steps: int | None
@@ -87,7 +87,7 @@ def pass_by_pass(draw: st.DrawFn) -> StepCosts:
     )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data(), pass_by_pass(), calls(DYADIC_TIMES), st.sampled_from([None, None, 1, 3]), st.booleans())
 def test_jumps_equal_single_steps_pass_by_pass(
     data: st.DataObject, costs: StepCosts, batch: list[Given], max_steps: int | None, turns: bool

@@ -30,7 +30,7 @@ FEW = Distribution("empirical", tuple(n * TICK_S for n in (0, 16, 32, 48)))  # f
 MANY = Distribution("uniform", (1.0, 2.0**28), True)  # hardly ever a tie
 
 SLOW = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

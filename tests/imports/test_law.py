@@ -112,7 +112,7 @@ def applications(draw: st.DrawFn) -> Traced:
     return traced
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(applications())
 def test_the_law(traced: Traced) -> None:
     with tempfile.TemporaryDirectory() as name:

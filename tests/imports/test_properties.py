@@ -39,7 +39,7 @@ def placed(draft: Draft) -> Loaded:
         return load_workload(Path(folder) / "out.yaml")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(graphs())
 def test_any_graph_becomes_a_workload_that_ends(vertices: dict[str, Vertex]) -> None:
     reached, now = set(), ["n0"]
@@ -84,7 +84,7 @@ def traces(draw: st.DrawFn) -> list[Trace]:
     return result
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(traces())
 def test_any_traces_become_a_workload_that_ends(made: list[Trace]) -> None:
     found = SpansFound()

@@ -143,7 +143,7 @@ async def run(nodes: list[Node], ask: Ask, job: str = "") -> None:
     await asyncio.gather(*tasks)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(programs())
 def test_what_one_job_sent_is_what_the_workload_sends(nodes: list[Node]) -> None:
     server, calls = recorded(lambda ask: run(nodes, ask))
@@ -159,7 +159,7 @@ def test_what_one_job_sent_is_what_the_workload_sends(nodes: list[Node]) -> None
     assert all(loss._replace(why="", width=0) == (*("",), 0, 0, 0, 0, 0) for loss in account.lost)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(programs(), min_size=2, max_size=4), st.booleans())
 def test_of_several_jobs_nothing_is_lost_in_silence(jobs: list[list[Node]], by_header: bool) -> None:
     async def program(ask: Ask) -> None:

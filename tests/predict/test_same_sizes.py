@@ -125,15 +125,15 @@ def emulated(loaded: Loaded, plan: Any) -> list[CallRecord]:
 
 
 def test_random_workloads_have_calls_of_equal_sizes(tmp_path: Path) -> None:
-    on_random_files(25, 0, tmp_path)
+    on_random_files(10, 0, tmp_path)
 
 
 def test_random_workloads_with_images_have_calls_of_equal_sizes(tmp_path: Path) -> None:
-    on_random_files(25, 0, tmp_path, images="a.png")
+    on_random_files(10, 0, tmp_path, images="a.png")
 
 
 def test_random_workloads_that_embed_have_calls_of_equal_sizes(tmp_path: Path) -> None:
-    on_random_files(25, 0, tmp_path, "vectors")
+    on_random_files(10, 0, tmp_path, "vectors")
 
 
 @pytest.mark.slow

@@ -29,10 +29,11 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_figures_are_those_of_a_prediction(tmp_path: Path) -> None:
     space, problem, profile = on_paper(tmp_path, both("first_token_s: 1"))
-    run = predict(space.loaded, profile, repeats=2).run
+    some = space.candidates[::7]
+    run = predict(space.loaded._replace(plans=tuple(one.plan for one in some)), profile, repeats=2).run
     expected = figures_by_repeat(run)
     evaluator = Evaluator(problem)
-    for candidate in space.candidates[::7]:
+    for candidate in some:
         for repeat in range(2):
             found = evaluator.evaluate(candidate.number, repeat)
             for number, pipeline in enumerate(space.loaded.pipelines):

@@ -277,7 +277,7 @@ def answers(draw: st.DrawFn) -> Answer:
     )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(answers())
 def test_any_answer_fits_80_columns(answer: Answer) -> None:
     too_long = {word for part in answer.parts for line in part.lines if line.code for word in line.text.split(" ")}
