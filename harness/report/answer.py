@@ -21,7 +21,7 @@ _JOINED = "\u00a0"  # no line ends there
 _MOST_WARNINGS = 3
 _INDENT = 11  # of what a part says, after its title
 _GAP = 2  # between columns
-_LEAST_LABEL = 14
+_LEAST_LABEL, _LONG_LABEL, _LONG_NAME = 14, 24, 36
 _LONGEST_HEAD = 14
 _ASCII = str.maketrans({"→": ">", "·": "-", "×": "x", "–": "-", "…": "~", "±": "~"})
 _FEW_ROWS = 3  # of the table; more give way to what the parts say, but for those that they name
@@ -41,7 +41,7 @@ def answer_markdown(answer: Answer) -> list[str]:
         for row in answer.table.rows:
             label = f"**{markdown(row.label)}**" if row.recommended else markdown(row.label)
             lines.append(f"| {label} | {' | '.join(map(markdown, row.cells))} |")
-        lines.append("")
+        lines += ["", markdown(answer.table.note), ""] if answer.table.note else [""]
     for part in answer.parts:
         if part.title == "Details":
             continue
@@ -72,7 +72,11 @@ def answer_lines(answer: Answer, width: int = WIDTH, *, ascii_only: bool = False
             rows -= 1
             continue
         longest = next((part for part in _order(parts) if len(part.lines) > 1), None)
-        if longest is not None:
+        if longest is not None and longest.title == "Do this" and rows > few:  # a row that nobody names matters less
+            rows -= 1
+        elif longest is not None and longest.title == "Do this" and answer.table and answer.table.note:
+            answer = answer._replace(table=answer.table._replace(note=""))
+        elif longest is not None:
             parts[parts.index(longest)] = _shorter(longest)
         elif rows > 1:
             rows -= 1
@@ -199,7 +203,7 @@ def _table(table: AnswerTable, rows: Sequence[AnswerRow], width: int) -> Iterato
         for number, (above, below) in enumerate(heads)
     ]
     longest = max((len(plain(row.label)) for row in rows), default=0)
-    shown = _columns(table, widths, width - min(longest, _LEAST_LABEL + 10) - 2)
+    shown = _columns(table, widths, width - _label_needed(rows, longest) - 2)
     room = width - 2 - sum(widths[number] + _GAP for number in shown)
     label_width = min(room, longest)
     for line in (0, 1):
@@ -213,12 +217,21 @@ def _table(table: AnswerTable, rows: Sequence[AnswerRow], width: int) -> Iterato
         yield _Line(f"{mark}{label}{body}".rstrip(), "bold" if row.recommended else "")
     left_out = len(table.rows) - len(rows)
     hidden = len(table.columns) - len(shown)
-    if left_out or hidden:
-        what = [
-            *([count(left_out, "more candidate")] if left_out else []),
-            *([count(hidden, "more column")] if hidden else []),
-        ]
-        yield _Line(f"  {' and '.join(what)}: --full", "dim")
+    what = [
+        *([count(left_out, "more candidate")] if left_out else []),
+        *([count(hidden, "more column")] if hidden else []),
+    ]
+    notes = [*([f"{' and '.join(what)}: --full"] if what else []), *([plain(table.note)] if table.note else [])]
+    joined = " · ".join(notes)
+    for note in [joined] if joined and len(joined) <= width - 2 else notes:
+        yield _Line(f"  {note}", "dim")
+
+
+def _label_needed(rows: Sequence[AnswerRow], longest: int) -> int:
+    """Return the room that labels must have before columns: whole, or where they are long enough for each name."""
+    if longest <= _LONG_LABEL:
+        return longest
+    return min(_LONG_NAME, max(_LEAST_LABEL, *(len(plain(row.name)) for row in rows)))
 
 
 def _labelled(row: AnswerRow, room: int) -> str:

@@ -28,6 +28,7 @@ class AnswerTable(NamedTuple):
 
     columns: tuple[tuple[str, str], ...]  # the two lines above each: what it is about, and the figure
     rows: tuple[AnswerRow, ...]
+    note: str = ""  # on the rows as a whole, without a full stop
 
 
 class AnswerLine(NamedTuple):

@@ -16,6 +16,7 @@ from harness.units import seconds
 from harness.wording.answer import AnswerRow, AnswerTable
 from harness.wording.goals import goal_column, goals_cell
 from harness.wording.manner import calls_text
+from harness.wording.standard_set import more_ways
 
 __all__ = ["answer_table", "shown_time"]
 
@@ -51,7 +52,7 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
         AnswerRow(c.name, labels[c.name], c.name == analysis.choice.candidate, tuple(cell(c) for cell in cells))
         for c in analysis.candidates
     ]
-    return AnswerTable(tuple(columns), tuple(sorted(rows, key=lambda row: not row.recommended)))
+    return AnswerTable(tuple(columns), tuple(sorted(rows, key=lambda row: not row.recommended)), more_ways(analysis))
 
 
 def shown_time(summary: PipelineSummary) -> float | None:

@@ -58,7 +58,7 @@ def open_sentences(analysis: Analysis, names: Collection[str]) -> Iterator[str]:
     if faster := quicker(analysis, names):
         why = "an error of the profile" if by_profile else "chance"
         verb = "is" if len(faster) == 1 else "are"
-        yield f"The table shows means: that {quoted(faster)} {verb} quicker there may be {why}."
+        yield f"By the means in the table {quoted(faster)} {verb} quicker, which may be {why}."
 
 
 def open_questions(analysis: Analysis) -> Iterator[AnswerLine]:

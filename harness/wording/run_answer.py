@@ -26,7 +26,6 @@ from harness.wording.open_differences import NOT_FASTER, open_questions, open_se
 from harness.wording.predictions import HELD_OUT
 from harness.wording.ratios import Subject, than, turned
 from harness.wording.reloads import reloads_texts
-from harness.wording.standard_set import more_ways
 from harness.wording.to_do import file_of, to_do
 from harness.wording.verdicts import spilled, unmeasured
 from harness.wording.warnings import warnings_of
@@ -53,7 +52,7 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
             first,
             basis_of(analysis),
             answer_table(analysis),
-            tuple(one for one in (part("Why", *reasons), _details(analysis, again)) if one.lines),
+            tuple(one for one in (part("Why", *reasons), _details(again)) if one.lines),
         )
     more = _next(analysis) if sure is None else map(AnswerLine, sure)
     known = map(AnswerLine, _how_sure(analysis, name))
@@ -65,7 +64,7 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
         part("Loads", *reloads_texts(analysis.by_name[name].reloads)),
         AnswerPart("Do this", tuple(to_do(analysis, name, again))),
         AnswerPart("How sure", (*_resume(analysis), *known, *open_questions(analysis), *more)),
-        _details(analysis, again),
+        _details(again),
     )
     kept = tuple(one for one in parts if one.lines)
     return Answer(warnings_of(analysis), _headline(analysis, name), basis_of(analysis), answer_table(analysis), kept)
@@ -330,8 +329,8 @@ def _sure(analysis: Analysis, path: Path, found: Comparison) -> str:
     return subject.against(found) if found.relation == "equivalent" else subject.takes_between(found)
 
 
-def _details(analysis: Analysis, again: str) -> AnswerPart:
-    return AnswerPart("Details", (*more_ways(analysis), AnswerLine(f"{again} --full", code=True)))
+def _details(again: str) -> AnswerPart:
+    return AnswerPart("Details", (AnswerLine(f"{again} --full", code=True),))
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

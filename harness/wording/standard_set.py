@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from harness.analysis.model import Analysis
-from harness.wording.answer import AnswerLine
-from harness.wording.to_do import file_of
+from harness.units import count
 
 __all__ = ["MEANINGS", "meanings_text", "more_ways"]
 
@@ -25,19 +24,14 @@ def meanings_text(analysis: Analysis) -> str:
     if not _standard(analysis):
         return ""
     meanings = "; ".join(f"{name}: {MEANINGS[name]}" for name in names)
-    return f"What these names mean: {meanings}. {_ways(analysis)} tried; slotwise recommend searches more."
+    return f"What these names mean: {meanings}. {more_ways(analysis)}."
 
 
-def more_ways(analysis: Analysis) -> tuple[AnswerLine, ...]:
-    """Say how few ways were compared and what searches more, where the workload names none."""
+def more_ways(analysis: Analysis) -> str:
+    """Say how few ways were tried and what searches more, without a full stop; "" where the workload names its own."""
     if not _standard(analysis):
-        return ()
-    return (AnswerLine(f"{_ways(analysis)} tried; slotwise recommend {file_of(analysis.run.command)} searches more."),)
-
-
-def _ways(analysis: Analysis) -> str:
-    n = len(analysis.candidates)
-    return "1 standard way was" if n == 1 else f"{n} standard ways were"
+        return ""
+    return f"{count(len(analysis.candidates), 'standard way')}; slotwise recommend searches more"
 
 
 def _standard(analysis: Analysis) -> bool:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from harness.core.context import CallNeed, HowSure
 from harness.core.sizes import fixed
 from harness.workload.estimate import answer_tokens, listed_item_tokens
 from harness.workload.inputs import varies
+from harness.workload.loaded import Loaded
 from harness.workload.networks import nx
 from harness.workload.prompts import estimate_tokens, prompt_tokens
 from harness.workload.schema import SyntheticInput
 from harness.workload.schema.sizes import distribution
 from harness.workload.traffic import generated_tokens, needed_tokens
-
-if TYPE_CHECKING:
-    from harness.workload.load import Loaded
 
 __all__ = ["Longest", "longest", "needs_of"]
 

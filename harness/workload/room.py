@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from harness.workload.loaded import Loaded
 from harness.workload.longest import needs_of
-
-if TYPE_CHECKING:
-    from harness.workload.load import Loaded
 
 __all__ = ["with_room"]
 

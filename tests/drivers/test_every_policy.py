@@ -182,6 +182,10 @@ def _fails(*_: Any) -> Any:
     raise ZeroDivisionError("division by zero")
 
 
+def _free(queue: Any) -> Any:
+    return queue.free
+
+
 BREAKS: dict[str, tuple[Concurrency | Scheduling, str]] = {
     "no calls at all": (_limit(0), "expected a `limit` of 1 or more calls, found 0"),
     "half a call": (_limit(1.5), "expected a `limit` of 1 or more calls, found 1.5"),
@@ -227,7 +231,7 @@ BREAKS: dict[str, tuple[Concurrency | Scheduling, str]] = {
         'a job has no "began_s"; it has due_s, served_s',
     ),
     "nothing of that name in the settings": (
-        Concurrency(lambda queue: queue.free, name="bad", about=".", source=PolicySource("mine.py")),
+        Concurrency(_free, name="bad", about=".", source=PolicySource("mine.py")),
         'a server has no "free"; it has slots, limit, reserve, max_wait_s, ageing_s',
     ),
     "nothing of that name in a queue": (

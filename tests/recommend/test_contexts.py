@@ -81,7 +81,8 @@ def test_the_answer_says_what_the_loads_cost(tmp_path: Path) -> None:
 
 def test_memory_counts_the_largest_context_that_is_asked_for_on_each_server(tmp_path: Path) -> None:
     """1000 bytes a token. One server for all loads 8192 tokens a slot; of a pair the interactive one loads 2048."""
-    loaded, profile = loaded_of(tmp_path, WORKLOAD.replace("JOIN", "num_ctx: 8192").replace("REPLY", "num_ctx: 2048"))
+    text = WORKLOAD.replace("JOIN", "num_ctx: 8192").replace("REPLY", "num_ctx: 2048")
+    loaded, profile = loaded_of(tmp_path, text), paper(tmp_path)
     memory, one_slot = MemoryNeed(0, 1000.0, None, *MADE_UP), round(1.1 * 8192 * 1000)
 
     def found(limit_bytes: int) -> set[tuple[int, ...]]:

@@ -191,8 +191,8 @@ def test_not_settled_yet() -> None:
     lines = first_screen("not settled")
     assert lines[0] == "For now, run serially: 1 slot, one call at a time; nothing is measurably faster."
     assert part_of(lines, "Why") == (
-        'No difference from "batched" is measurable yet, and this is the simplest of these. The table shows means: '
-        'that "batched" is quicker there may be chance.'
+        'No difference from "batched" is measurable yet, and this is the simplest of these. By the means in the '
+        'table "batched" is quicker, which may be chance.'
     )
     sure = part_of(lines, "How sure")
     assert re.search(r"About 45 repeats of each would resolve this, in \d+ min: slotwise run .* --until resolved", sure)
@@ -349,3 +349,45 @@ def test_a_row_that_a_part_names_is_not_hidden() -> None:
 def test_rows_that_are_named_stay_before_lines_that_matter_less() -> None:
     every = " ".join(f'"way-{number}"' for number in range(1, 6))
     assert shown(long_answer(f"Not {every}.")) == [f"way-{number}" for number in range(6)]
+
+
+def test_a_note_on_the_rows_stands_beside_what_is_hidden_or_alone() -> None:
+    answer = long_answer("It is the simplest.")
+    assert answer.table is not None
+    noted = answer._replace(table=answer.table._replace(note="12 ways were tried"))
+    hidden = 12 - len(shown(noted))
+    assert [line for line in screen(noted) if "12 ways" in line] == [
+        f"  {hidden} more candidates: --full · 12 ways were tried"
+    ]
+    few = answer._replace(table=answer.table._replace(note="2 ways were tried", rows=answer.table.rows[:2]))
+    assert [line for line in screen(few) if "2 ways" in line] == ["  2 ways were tried"]
+    assert "2 ways were tried" in answer_markdown(few)
+
+
+def test_a_row_that_nobody_names_gives_way_to_what_to_do() -> None:
+    answer = long_answer('It takes less than "way-7".')
+    commands = AnswerPart("Do this", tuple(AnswerLine(f"command-{number}", code=True) for number in range(8)))
+    full = answer._replace(parts=(answer.parts[0], commands, *answer.parts[3:]))
+    lines = screen(full)
+    assert len(lines) <= MOST_LINES and any("command-7" in line for line in lines)
+    assert shown(full) == ["way-0", "way-1", "way-7"]
+
+
+def test_a_note_gives_way_to_what_to_do() -> None:
+    answer = long_answer('It takes less than "way-7".')
+    assert answer.table is not None
+    note = "12 ways were tried, and more than one of them could be told here"
+    answer = answer._replace(table=answer.table._replace(note=note))
+    for commands, there in ((7, True), (8, False)):
+        part = AnswerPart("Do this", tuple(AnswerLine(f"command-{n}", code=True) for n in range(commands)))
+        lines = screen(answer._replace(parts=(answer.parts[0], part, *answer.parts[3:])))
+        assert len(lines) <= MOST_LINES and any(f"command-{commands - 1}" in line for line in lines)
+        assert any(note in line for line in lines) == there
+
+
+def test_a_name_is_not_shortened_for_one_more_column() -> None:
+    name = "2x-reserve-on-4-oldest-job-first"
+    rows = tuple(AnswerRow(name + end, f"{name}{end}, 4 slots", not end, ("1.00 s",) * 6) for end in ("", "-b"))
+    table = AnswerTable(tuple((f"pipeline-{n}", "job") for n in range(6)), rows)
+    lines = screen(Answer((), "Run it.", ("m",), table, ()))
+    assert any(line.startswith(f"→ {name}") for line in lines) and any("more columns: --full" in line for line in lines)
