@@ -151,7 +151,7 @@ def test_answers_that_fill_a_slot_are_named_with_what_would_be_enough(tmp_path: 
     (notice,) = [notice for notice in found.notices if isinstance(notice, FilledSlots)]
     assert (notice.server, notice.context_tokens, notice.enough_tokens) == ("four", 512, use.need.enough)
     assert (notice.filled, notice.answers) == (16, 32)  # one of the two nodes: 8 jobs, twice
-    brief = f"16 of 32 answers were cut: a slot of four has 512 tokens, they need {use.need.enough}."
+    brief = f"16 of 32 answers were truncated: a slot of four has 512 tokens, they need {use.need.enough}."
     assert brief in warnings_of(found)
     assert not any("stopped before the requested length" in warning for warning in warnings_of(found))
     again = analysed(tmp_path, PAGES.replace("output_tokens: 40", "output_tokens: 480"), context=use.need.enough)
