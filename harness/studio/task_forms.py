@@ -123,6 +123,7 @@ class ShownTable(StudioForm):
 
     columns: list[tuple[str, str]]
     rows: list[ShownRow]
+    note: str  # on the rows as a whole, "" where there is none
 
 
 class ShownLine(StudioForm):

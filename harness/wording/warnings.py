@@ -136,8 +136,8 @@ def _brief(notice: Notice) -> str:
         case ClientShare(shares):
             return f"The client's own share of a call is high: up to {percent(max(share for *_, share in shares))}."
         case FilledSlots(server, filled, answers, context, enough):
-            cut = f"{filled} of {count(answers, 'answer')} were truncated"
-            return f"{cut}: a slot of {server} has {context} tokens, they need {enough}."
+            what = f"{filled} of {count(answers, 'answer')} were truncated"
+            return f"{what}: a slot of {server} has {context} tokens, they need {enough}."
         case ShortAnswers(short, answers):
             return f"{short} of {count(answers, 'answer')} stopped before the requested length."
         case WaitedForModels():

@@ -181,6 +181,7 @@ def test_a_policy_of_ones_own_is_an_object(given: Any) -> None:
         simulate(set=mine)
 
 
+@pytest.mark.drawn
 def test_the_view_is_escaped_has_no_script_and_loads_nothing() -> None:
     text = Path("fan.yaml").read_text().replace("  two: window", "x").replace("two:", '"two<b>":', 1)
     found = simulate(text) if "<b>" not in text else simulate()

@@ -260,6 +260,7 @@ def test_a_machine_of_another_speed_is_measured_and_wins(
     assert max(abs(difference["error"]) for difference in said["confirmation"]["differences"]) > 0.3
 
 
+@pytest.mark.drawn
 def test_the_page_of_a_confirmed_one_has_prediction_beside_measurement(tmp_path: Path) -> None:
     found, profile = found_of(tmp_path)
     folder = run_folder(tmp_path, found, profile, 3)

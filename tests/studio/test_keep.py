@@ -97,6 +97,7 @@ def test_every_starting_point_has_no_mistakes(working: Bench) -> None:
     assert working.ask("begin", name="rush-huor")["mistakes"][0]["message"].endswith('did you mean "rush-hour"?')
 
 
+@pytest.mark.drawn
 def test_the_report_is_that_of_simulate(working: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["slotwise", "simulate", str(FILE), "--profile", "epyc-2core"])
     answer = working.ask("report", text=TEXT, machine={"profiles": ["epyc-2core"]})

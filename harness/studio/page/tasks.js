@@ -113,6 +113,7 @@ export function answerShown(answer) {
     make("p", { class: "answer-headline" }, answer.headline),
     make("p", { class: "basis" }, answer.basis.join(" · ")),
     answer.table ? scrolled("The figures of the answer", answerTable(answer.table)) : null,
+    answer.table?.note ? make("p", { class: "basis" }, `${answer.table.note}.`) : null,
     ...answer.parts.filter((part) => part.title !== "Details").flatMap(partShown),
   );
 }
