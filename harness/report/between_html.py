@@ -13,7 +13,7 @@ from harness.report import drawing
 from harness.report.drawing import Group
 from harness.report.page import page
 from harness.units import count
-from harness.wording.between_answer import warnings_between
+from harness.wording.between_answer import between_answer, warnings_between
 from harness.wording.comparisons import BetweenText, compared
 from harness.wording.figures import fact_text
 
@@ -40,7 +40,8 @@ _CAPTIONS = {
 
 
 class _Shown(NamedTuple):
-    sentence: str
+    headline: str  # in a few words; of several comparisons with the run that it is about
+    sentence: str  # the same in whole; "": there is no more to say
     found: Between | None
     text: BetweenText | None
     chart: str
@@ -68,12 +69,7 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
     `parts` has for each of the others how it compares, or why it cannot be compared.
     """
     drawings = drawing.drawn([_charts_of(parts)])
-    shown = [
-        _Shown(text.sentence, part, text, f"ratio-{n}", _by_figure(part.rows))
-        if isinstance(part, Between) and (text := compared(part))
-        else _Shown(f"{part}.".replace("..", "."), None, None, "", ())
-        for n, part in enumerate(parts)
-    ]
+    shown = [_shown(part, n, [run for _, run in runs], len(parts)) for n, part in enumerate(parts)]
     found = [part for part in parts if isinstance(part, Between)]
     origins = list(dict.fromkeys(run.run.origin for _, run in runs))
     names = [name for name, _ in runs]
@@ -95,6 +91,14 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
         meanings=_MEANINGS,
         lacking_charts=drawings.lacking,
     )
+
+
+def _shown(part: Between | UserError, number: int, runs: Sequence[Summary], parts: int) -> _Shown:
+    if isinstance(part, UserError):
+        return _Shown(f"{part}.".replace("..", "."), "", None, None, "", ())
+    headline, text = between_answer([part], runs).headline, compared(part)
+    named = f"{part.now}: {headline}" if parts > 1 else headline
+    return _Shown(named, text.sentence, part, text, f"ratio-{number}", _by_figure(part.rows))
 
 
 def _notices(parts: Sequence[_Shown]) -> Iterator[str]:

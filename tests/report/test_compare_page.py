@@ -58,7 +58,8 @@ def page_of(before: Summary, now: Summary, names: tuple[str, str] = ("a", "b")) 
 def test_the_verdict_comes_first_with_its_largest_differences() -> None:
     text = page_of(made(run()), made(run(20.0)))
     top = text.partition('<section class="answer"')[2].partition("</section>")[0]
-    assert "b is worse than a: serial (batch) is slower." in top
+    assert '<p class="lead">Worse: serial (batch) slower.</p>' in top
+    assert "<p>b is worse than a: serial (batch) is slower.</p>" in top
     assert top.count('class="big"') == 1 and "1.250 times" in top and ">measured<" in top
     words = _Reader(text).words
     for word in ("20.0", "16.0", "Paired by repeat", "grey: equal within 5 %", "Batch path", "Interactive path"):
