@@ -210,8 +210,13 @@ def test_machines_side_by_side(working: Bench) -> None:
     printed = json.loads(CliRunner().invoke(command_line(), command).stdout)
     for mine, theirs in zip(last["beside"]["machines"], printed["machines"], strict=True):
         assert {name: mine[name] for name in SAME} == {name: theirs[name] for name in SAME}
-        times = [one["time"] and one["time"]["value"] for one in theirs["times"]]
-        assert [one["time_s"] for one in mine["times"]] == times
+        assert [one["time_s"] for one in mine["times"]] == list(map(shown_s, theirs["times"]))
+
+
+def shown_s(time: dict[str, Any]) -> float | None:
+    """The time of a pipeline as it is shown: the median where a goal is about that."""
+    judged = [goal["found_s"] for goal in time["goals"] if goal["goal"] == "p50_s" and goal["found_s"] is not None]
+    return judged[0] if judged else time["time"] and time["time"]["value"]
 
 
 def test_a_device_says_that_it_is_estimated(working: Bench) -> None:
