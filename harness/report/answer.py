@@ -27,7 +27,7 @@ _ASCII = str.maketrans({"→": ">", "·": "-", "×": "x", "–": "-", "…": "~"
 _FEW_ROWS = 3  # of the table; more give way to what the parts say, but for those that they name
 _COMMANDS = 2  # lines that what to do may have more than the other parts
 # In this order parts give up their last lines where there are too many.
-_GIVE_UP = ("How sure", "Instead", "Each run", "Why", "Do this")
+_GIVE_UP = ("How sure", "Yours", "Instead", "Each run", "Why", "Do this")
 
 
 def answer_markdown(answer: Answer) -> list[str]:
@@ -106,7 +106,7 @@ def _lines(answer: Answer, parts: Sequence[AnswerPart], rows: int, width: int) -
     if answer.table is not None:
         yield _Line("")
         yield from _table(answer.table, _kept(answer.table, parts, rows), width)
-    groups = groupby(parts, key=lambda part: part.title in ("Why", "Instead", "Each run"))
+    groups = groupby(parts, key=lambda part: part.title in ("Why", "Instead", "Each run", "Yours"))
     for _, group in groups:
         members = list(group)
         for number, part in enumerate(members):

@@ -8,8 +8,8 @@ from statistics import fmean
 from harness.recommend.facts import NotPredicted
 from harness.recommend.model import Recommendation
 from harness.units import count, percent
-from harness.wording.answer import Answer
-from harness.wording.own_policies import own_text
+from harness.wording.answer import Answer, part
+from harness.wording.own_policies import own_line
 from harness.wording.recommendations import change_text, note_text
 from harness.wording.run_answer import run_answer
 
@@ -23,7 +23,10 @@ def search_answer(found: Recommendation, again: str = "") -> Answer:
     answer = run_answer(analysis, again, tuple(_sure(found)))
     # What is missing is a warning of its own.
     notes = (note_text(note) for note in found.notes if not isinstance(note, NotPredicted))
-    return answer._replace(warnings=(*(_first(note) for note in notes), *answer.warnings))
+    compared = sum(one.title in ("Why", "Instead") for one in answer.parts)
+    yours = part("Yours", *(own_line(own, found.paths) for own in found.own))
+    parts = (*answer.parts[:compared], *([yours] if yours.lines else []), *answer.parts[compared:])
+    return answer._replace(warnings=(*(_first(note) for note in notes), *answer.warnings), parts=parts)
 
 
 def _first(text: str) -> str:
@@ -33,8 +36,6 @@ def _first(text: str) -> str:
 
 def _sure(found: Recommendation) -> Iterator[str]:
     yield f"The best of {count(found.candidates, 'candidate')} that were simulated."
-    for own in found.own:
-        yield own_text(own, found.paths)
     if found.confirmation is not None:
         errors = [abs(difference.error) for difference in found.confirmation.differences]
         off = f" The prediction was off by {percent(fmean(errors))} (mean)." if errors else ""

@@ -20,7 +20,7 @@ from harness.recommend.model import Recommendation
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process
 from harness.report.recommendation import recommendation_text
-from harness.wording.own_policies import own_text
+from harness.wording.own_policies import own_line, own_text
 from harness.wording.search_answer import search_answer
 
 MINE = '''
@@ -72,10 +72,10 @@ def test_each_is_said_with_what_became_of_it(tmp_path: Path) -> None:
     assert lone == OwnPolicy("concurrency", "lone", why_not="idle slots")
     assert chats == OwnPolicy("scheduling", "chats", why_not="one path")
     assert first == OwnPolicy("placement", "first", why_not="no choice")
-    sure = next(part for part in search_answer(found).parts if part.title == "How sure")
-    lines = [line.text for line in sure.lines]
-    at = next(number for number, text in enumerate(lines) if text.startswith("The best of")) + 1
-    assert lines[at : at + 4] == [own_text(own, found.paths) for own in found.own]
+    titles = [part.title for part in search_answer(found).parts]
+    assert titles[titles.index("Yours") - 1] in ("Why", "Instead") and "Do this" in titles[titles.index("Yours") :]
+    yours = search_answer(found).parts[titles.index("Yours")]
+    assert [line.text for line in yours.lines] == [own_line(own, found.paths) for own in found.own]
     assert '"sentence": "Your scheduling policy' in recommendation_text(found)
 
 
@@ -93,6 +93,7 @@ def test_a_workload_without_own_policies_says_nothing_of_them(tmp_path: Path) ->
     problem = Problem(space.loaded, Profiles(profile), None)
     found = recommend(space, problem, profile, in_process(problem), Quiet(), memory=UNKNOWN, seeds=2, resamples=0)
     assert found.recommendation.own == ()
+    assert all(part.title != "Yours" for part in search_answer(found.recommendation).parts)
 
 
 BATCH: tuple[Side, ...] = ("batch",)
@@ -105,24 +106,25 @@ TRIED = OwnPolicy("scheduling", "mine", 3, best="window-on-4-mine", ratios=(1.25
     [
         (
             TRIED,
-            'was tried in 3 candidates; the best of these, "window-on-4-mine", takes 1.25 (batch) and 2.00 '
-            "(interactive) times as long as the answer of the search.",
+            'was tried in 3 candidates; the best, "window-on-4-mine", takes 1.25 (batch) and 2.00 '
+            "(interactive) times as long as the predicted answer.",
         ),
         (
             TRIED._replace(candidates=1, misses_goal=True),
-            'was tried in 1 candidate; the best of these, "window-on-4-mine", takes 1.25 (batch) and 2.00 '
-            "(interactive) times as long as the answer of the search, and misses a goal.",
+            'was tried in 1 candidate; the best, "window-on-4-mine", takes 1.25 (batch) and 2.00 '
+            "(interactive) times as long as the predicted answer, and misses a goal.",
         ),
         (
             TRIED._replace(chosen=True),
-            'was tried in 3 candidates and is in the answer of the search ("window-on-4-mine").',
+            'was tried in 3 candidates, and "window-on-4-mine" is in the predicted answer.',
         ),
         (TRIED._replace(fails=True), "was tried in 3 candidates; jobs fail under all of them."),
-        (TRIED._replace(ratios=()), 'was tried in 3 candidates; the best of these is "window-on-4-mine".'),
+        (TRIED._replace(ratios=()), 'was tried in 3 candidates; the best is "window-on-4-mine".'),
     ],
 )
 def test_the_sentence(own: OwnPolicy, said: str) -> None:
     assert own_text(own, TWO) == f'Your scheduling policy "mine" {said}'
+    assert own_line(own, TWO) == f'"mine" {said}'
 
 
 def test_on_one_path_it_is_not_named() -> None:
