@@ -22,20 +22,30 @@ Span = tuple[float, float]
 def beside_work(run: Run, index: Index) -> Iterator[BesideWork]:
     """Find interactive pipelines whose replies take much longer beside batch work, which few of them meet."""
     batch = [name for name, spec in run.workload.pipelines.items() if spec.path == "batch"]
-    for candidate in run.candidates:
-        busy = {repeat: _united(jobs) for repeat, jobs in _by_repeat(index, candidate, batch).items()}
-        for pipeline, spec in run.workload.pipelines.items():
-            if spec.path != "interactive":
-                continue
+    busy = {
+        candidate: {repeat: _united(jobs) for repeat, jobs in _by_repeat(index, candidate, batch).items()}
+        for candidate in run.candidates
+    }
+    for pipeline, spec in run.workload.pipelines.items():
+        if spec.path != "interactive":
+            continue
+        beside_s: dict[str, list[float]] = {}
+        for candidate in run.candidates:
             jobs = [job for job in index.jobs.get((candidate, pipeline), ()) if job.outcome == "ok"]
-            beside = [job.pipeline_time_s for job in jobs if _meets(job, busy.get(job.repeat, ()))]
-            if not _FEWEST <= len(beside) < len(jobs) / 2:
-                continue
-            all_s, beside_s = median(job.pipeline_time_s for job in jobs), median(beside)
-            if beside_s > _LONGER * all_s:
+            met = [job.pipeline_time_s for job in jobs if _meets(job, busy[candidate].get(job.repeat, ()))]
+            if len(met) >= _FEWEST:
+                beside_s[candidate] = met
+        best = min(beside_s, key=lambda candidate: median(beside_s[candidate]), default="")
+        for candidate, met in beside_s.items():
+            times = [job.pipeline_time_s for job in index.jobs[candidate, pipeline] if job.outcome == "ok"]
+            all_s, mine_s = median(times), median(met)
+            if len(met) < len(times) / 2 and mine_s > _LONGER * all_s:
                 goal_s = spec.goal.p50_s if spec.goal else None
-                hidden = goal_s is not None and all_s <= goal_s < beside_s
-                yield BesideWork(candidate, pipeline, tuple(batch), len(beside), len(jobs), beside_s, all_s, hidden)
+                hidden = goal_s is not None and all_s <= goal_s < mine_s
+                counts = len(met), len(times)
+                yield BesideWork(
+                    candidate, pipeline, tuple(batch), *counts, mine_s, all_s, hidden, best, median(beside_s[best])
+                )
 
 
 def _by_repeat(index: Index, candidate: str, pipelines: Sequence[str]) -> Mapping[int, list[JobRecord]]:

@@ -278,6 +278,8 @@ class BesideWork(NamedTuple):
     beside_s: float
     all_s: float
     hidden: bool  # the pipeline's goal is met by the median of all, and not by that of these
+    best: str  # the candidate under which replies beside batch jobs are fastest; it may be this one
+    best_s: float
     kind: Literal["beside work"] = "beside work"
 
 

@@ -163,6 +163,8 @@ def _beside(notice: BesideWork) -> str:
     )
     if notice.hidden:
         text += "Beside those jobs the goal is missed. "
+    if notice.best != notice.candidate:
+        text += f'Under "{notice.best}" such replies take {seconds(notice.best_s)}. '
     return f"{text}To see the busy time alone, let the jobs of {others} follow one another: arrival: {{closed: 1}}."
 
 

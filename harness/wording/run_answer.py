@@ -6,10 +6,10 @@ import math
 import shlex
 from collections.abc import Iterator, Sequence, Sized
 
-from harness.analysis.facts import LostRecords, Partial
+from harness.analysis.facts import BesideWork, LostRecords, Partial
 from harness.analysis.goals import meets_goals
 from harness.analysis.model import Alternative, Analysis
-from harness.analysis.statistics import Comparison
+from harness.analysis.statistics import EQUIVALENCE, Comparison
 from harness.core.records import PREDICTED, Path
 from harness.runs.model import ServerFacts
 from harness.units import seconds
@@ -239,7 +239,8 @@ def _better(analysis: Analysis) -> dict[str, Path]:
 def _instead(analysis: Analysis) -> Iterator[str]:
     """Say what another candidate would gain on a path, and what it would cost on the other."""
     able = {a.candidate: dict(a.comparisons) for a in analysis.choice.alternatives if a.comparisons}
-    best = _better(analysis)
+    best, beside = _better(analysis), tuple(_beside_work(analysis))
+    yield from beside
     for name, path in best.items():
         gain = _instead_of(analysis, name, path)
         costs = [_instead_of(analysis, name, other) for other in able[name] if other != path]
@@ -247,7 +248,7 @@ def _instead(analysis: Analysis) -> Iterator[str]:
         cost = f", {joined} {listed(costs)}" if costs else ""
         loses = ", and you can give up the goal" if _misses(analysis, name) else ""
         yield f'"{name}": {gain}{cost}. Choose it if {_on(analysis, path)} matters more{loses}.'
-    if best or analysis.gains is not None:
+    if best or beside or analysis.gains is not None:
         return
     worse = [
         (max(found.ratio for found in comparisons.values()), name)
@@ -258,6 +259,16 @@ def _instead(analysis: Analysis) -> Iterator[str]:
         costs = [_instead_of(analysis, name, path) for path in able[name]]
         measurably = "measurably " if rivals(analysis, unresolved=True) else ""
         yield f'Nothing is {measurably}faster. With "{name}" {listed(costs)}.'
+
+
+def _beside_work(analysis: Analysis) -> Iterator[str]:
+    """Say which candidate is faster beside batch jobs, where the median over all replies hides that."""
+    for one in analysis.notices:
+        if isinstance(one, BesideWork) and one.candidate == analysis.choice.candidate:
+            runs = f"{listed(one.others)} {'runs' if len(one.others) == 1 else 'run'}"
+            if one.best_s * EQUIVALENCE < one.beside_s:
+                times = f"{seconds(one.best_s)} instead of {seconds(one.beside_s)}"
+                yield f'"{one.best}": while {runs}, {one.pipeline} replies take {times}. Choose it if that matters.'
 
 
 def _instead_of(analysis: Analysis, name: str, path: Path) -> str:

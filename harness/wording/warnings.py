@@ -90,9 +90,10 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
 
 
 def _beside(notice: BesideWork) -> str:
+    runs = "runs" if len(notice.others) == 1 else "run"
     times = f"{seconds(notice.beside_s)}, not {seconds(notice.all_s)}"
-    goal = ": over its goal" if notice.hidden else ""
-    return f"While jobs of {listed(notice.others)} run, a {notice.pipeline} reply takes {times}{goal}."
+    goal = ": goal missed" if notice.hidden else ""
+    return f"While {listed(notice.others)} {runs}, a {notice.pipeline} reply takes {times}{goal}."
 
 
 def _failures(notice: Failures) -> str:
