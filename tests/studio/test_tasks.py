@@ -216,7 +216,8 @@ def test_machines_side_by_side(working: Bench) -> None:
 def shown_s(time: dict[str, Any]) -> float | None:
     """The time of a pipeline as it is shown: the median where a goal is about that."""
     judged = [goal["found_s"] for goal in time["goals"] if goal["goal"] == "p50_s" and goal["found_s"] is not None]
-    return judged[0] if judged else time["time"] and time["time"]["value"]
+    shown: float | None = judged[0] if judged else time["time"] and time["time"]["value"]
+    return shown
 
 
 def test_a_device_says_that_it_is_estimated(working: Bench) -> None:
