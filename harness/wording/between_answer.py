@@ -25,6 +25,7 @@ _BRIEFLY = {
     "others at start": "others used its servers when it began",
     "layers": "layers of a model were on the CPU, so times are too long",
 }
+_LONGEST = 260  # of what is different, in an answer
 _HEADLINES = {
     "regression": "Worse: {what}.",
     "improvement": "Better: {what}.",
@@ -165,7 +166,14 @@ def _why(found: Sequence[Between]) -> Iterator[str]:
     for one in found:
         changed = compared(one).changed
         if changed:
-            yield f"What else is different in {one.now}: {'; '.join(changed)}."
+            yield f"What else is different in {one.now}: {_first_of(changed)}."
+
+
+def _first_of(changed: Sequence[str]) -> str:
+    """Join what is different, as much as a few lines hold."""
+    shown = next((n for n in range(len(changed), 1, -1) if len("; ".join(changed[:n])) <= _LONGEST), 1)
+    more = f"; and {len(changed) - shown} more (--full)" if shown < len(changed) else ""
+    return f"{'; '.join(changed[:shown])}{more}"
 
 
 def _each_run(found: Sequence[Between]) -> Iterator[str]:

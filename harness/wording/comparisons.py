@@ -48,7 +48,7 @@ def compared(found: Between) -> BetweenText:
         _sentence(found),
         tuple(_notice(notice, found) for notice in found.notices),
         (*_recommended(found), *_goals(found)),
-        tuple(_changed(change) for change in found.changed),
+        tuple(_changed(change) for change in _together(found.changed)),
         _method(found),
     )
 
@@ -87,6 +87,18 @@ def _notice(notice: BetweenNotice, found: Between) -> str:
             # Of what is not wrong a sentence; the rest is in the run's report.
             text = notice.text if notice.wrong else _SENTENCE.split(notice.text, maxsplit=1)[0]
             return f"{notice.run}: {text}"
+
+
+def _together(found: Sequence[Changed | UsesChanged]) -> list[Changed | UsesChanged]:
+    """Return what is different, once where it is the same on several servers."""
+    kept: dict[str, Changed | UsesChanged] = {}  # values may be tables, so by how they are written
+    for change in found:
+        key = repr(change._replace(server="") if isinstance(change, Changed) else change)
+        same = kept.get(key)
+        if isinstance(same, Changed) and isinstance(change, Changed):
+            change = same._replace(server=f"{same.server}, {change.server}")
+        kept[key] = change
+    return list(kept.values())
 
 
 def _changed(change: Changed | UsesChanged) -> str:

@@ -198,7 +198,18 @@ def test_what_is_different_stands_above_the_numbers() -> None:
     newer = run()._replace(servers=tuple(server._replace(version="b2") for server in run().servers))
     text = between_markdown([compare_runs(made(run()), made(newer), ("a", "b"))])
     assert text.index("What else is different") < text.index("| candidate |")
-    assert "one-slot: version was llama.cpp b1, now b2" in text
+    assert "one-slot, four-slot: version was llama.cpp b1, now b2" in text
+
+
+def test_of_many_differences_an_answer_says_the_first_and_the_page_all() -> None:
+    before, now = run(), run()
+    servers = tuple(server._replace(kind="ollama", version="ollama 0.33.0") for server in now.servers)
+    machine = now.machine | {f"fact_{number}": number for number in range(30)}
+    found = compare_runs(made(before), made(now._replace(servers=servers, machine=machine)), ("a", "b"))
+    texts = compared(found).changed
+    assert "one-slot, four-slot: kind was llamacpp, now ollama" in texts and len(texts) == 32
+    (why,) = next(part for part in between_answer([found], []).parts if part.title == "Why").lines
+    assert re.search(r"fact 0 was not there, now 0; .*; and \d+ more \(--full\)\.$", why.text) and len(why.text) < 330
 
 
 def test_other_origins_are_said() -> None:
