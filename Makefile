@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
-	@$(BIN)/slotwise run workloads/research-digest.yaml
+	@$(BIN)/slotwise run workloads/research-digest.yaml --repeats 4 --warmup 0
 	@echo
 	@echo "A bigger model changes this, and so does a GPU. Predicted for an H100 with an 8B model:"
 	@echo "  $(BIN)/slotwise simulate workloads/research-digest.yaml --profile h100-8b --engine ollama --model big"
