@@ -12,6 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from harness import Concurrency, own_policies
+from harness.app.options import Assumptions, Changes, SimulateOptions
+from harness.app.simulate import simulate
+from harness.app.workload import Written
 from harness.cli.app import _main
 from harness.core.plan import ServerQueue
 from harness.core.policies import STANDARD
@@ -199,3 +202,31 @@ def test_the_first_policy_of_the_page_step_by_step(
     monkeypatch.setattr("sys.argv", ["slotwise", "report", str(folder), "--settings", "asyncio"])
     assert _main() == 0
     assert "asyncio.Semaphore(2)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("None", "it returned nothing; expected a key, a number or a tuple of numbers, the smallest first"),
+        ("(1, None)", "it returned nothing; expected a key, a number or a tuple of numbers, the smallest first"),
+        ("(0, float('nan'))", "it returned NaN, which has no order; expected a number or a tuple of numbers"),
+        ("{}", "it returned a dict, which has no order; expected a number or a tuple of numbers"),
+        ("node.promt_tokens", 'a node has no "promt_tokens"; did you mean "prompt_tokens"? It has agent, ahead, '),
+        ("node.nothing", 'a node has no "nothing"; it has agent, ahead, '),
+    ],
+)
+@pytest.mark.parametrize("more", ["", ", now_s"])
+def test_a_key_without_an_order_ends_it_with_a_line(key: str, says: str, more: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    written = (
+        f'def mine(call, node, job, settings{more}):\n    "Mine."\n    return {key}\nSCHEDULING = {{"mine": mine}}\n'
+    )
+    path.write_text(written)
+    shipped = ROOT / "workloads" / "chat-only.yaml"
+    text = shipped.read_text(encoding="utf-8").replace("concurrency: serial", "concurrency: serial, scheduling: mine")
+    changes = Changes(policies=path)
+    with pytest.raises(PolicyError, match=re.escape(says)):
+        simulate(
+            Written(shipped, text),
+            SimulateOptions(changes=changes, assumptions=Assumptions(profiles=("epyc-2core",)), repeats=1),
+        )

@@ -13,9 +13,9 @@ from dataclasses import fields
 from hashlib import sha256
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
-from harness.errors import PolicyError
+from harness.errors import PolicyError, did_you_mean
 
-__all__ = ["BUILT_IN", "PolicySource", "asked", "facts_of", "made", "refuse", "seen_as", "whose"]
+__all__ = ["BUILT_IN", "PolicySource", "asked", "facts_of", "in_order", "made", "refuse", "seen_as", "whose"]
 
 P = TypeVar("P")
 
@@ -74,7 +74,9 @@ def refuse(policy: Any, error: Exception | str) -> NoReturn:
     """Raise PolicyError: a policy broke its contract; `error` is what it raised, or what is wrong."""
     if isinstance(error, PolicyError):
         raise error
-    text = error if isinstance(error, str) else _not_there(error) or f"{type(error).__name__}: {error}"
+    text = str(error)
+    if not isinstance(error, str | _NoKey):
+        text = _not_there(error) or f"{type(error).__name__}: {error}"
     cause = error if isinstance(error, Exception) else None
     raise PolicyError(f"{whose(policy.name, policy.source)}: {text}") from cause
 
@@ -94,7 +96,39 @@ def _not_there(error: Exception) -> str:
     if kind is None or not isinstance(error, AttributeError):
         return ""
     what, names = _SEEN[kind]
-    return f'a {what} has no "{error.name}"; it has {", ".join(names)}'
+    near = did_you_mean(str(error.name), names)
+    return f'a {what} has no "{error.name}"{f"{near} It" if near else "; it"} has {", ".join(names)}'
+
+
+class _NoKey(Exception):
+    """What a policy returned is no key to sort by."""
+
+
+def in_order(key: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a key function that refuses what cannot be put in order: without this such calls go in any order."""
+
+    def asked_key(*arguments: Any, **more: Any) -> Any:
+        found = key(*arguments, **more)
+        _check_order(found)
+        return found
+
+    return asked_key
+
+
+def _check_order(found: Any) -> None:
+    if found is None:
+        raise _NoKey("it returned nothing; expected a key, a number or a tuple of numbers, the smallest first")
+    if isinstance(found, tuple):
+        for part in found:
+            _check_order(part)
+    elif found != found:
+        raise _NoKey("it returned NaN, which has no order; expected a number or a tuple of numbers")
+    else:
+        try:
+            _ = found < found
+        except TypeError:
+            expected = "expected a number or a tuple of numbers"
+            raise _NoKey(f"it returned a {type(found).__name__}, which has no order; {expected}") from None
 
 
 def asked(policy: Any, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from harness.core.events import Call
 from harness.core.plan import ServerQueue
-from harness.core.policy import asked, refuse, seen_as
+from harness.core.policy import asked, in_order, refuse, seen_as
 from harness.core.scheduling import JobView, NodeView
 from harness.core.waiting import MOST_GONE, Ages, OfJobs
 from harness.units import count
@@ -55,7 +55,8 @@ class QueueState(Generic[J, P]):
         self.feeding = 0  # running calls and tool delays, anywhere, with a descendant placed here
         self._start = queue.concurrency.start
         self._most = queue.most or NO_LIMIT
-        self._key = queue.scheduling.key
+        scheduling = queue.scheduling
+        self._key = in_order(scheduling.key) if scheduling.source.where else scheduling.key  # a user's may return any
         self.wakes = queue.concurrency.wake_s is not None  # whether `wake_s` can ever have an answer
         self.closed = False  # its server cannot be reached
         self.heap: list[Item[J, P]] = []
