@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.beside import beside_work, slower_beside
 from harness.analysis.facts import MeasuredUntil, OpenQuestion, OtherCalls
 from harness.analysis.gains import gains_of
 from harness.analysis.levels import levels_of
@@ -36,7 +37,8 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     levels = levels_of(run, pinned_tokens(run))
     looks = looks_of(run)
     shares = shares_of(looks)
-    paths, choice = decide(candidates, run.origin, {} if levels else _alternatives(run.workload), shares)
+    alternatives = {} if levels else _alternatives(run.workload)
+    paths, choice = decide(candidates, run.origin, alternatives, shares, slower_beside(beside_work(run, index)))
     until = None
     if "until" in run.options:
         until = _until(run, candidates, open_questions(paths, choice, candidates, shares), folder)
@@ -85,10 +87,12 @@ def _others(run: Run, choice: Choice, *, levels: bool) -> OtherCalls | None:
     if not touched:
         return None
     rest = untouched(run, touched)
-    candidates = summarise(rest, index_records(rest))
+    index = index_records(rest)
+    candidates = summarise(rest, index)
     measured = {trial.candidate for trial in run.trials}
     alternatives = {} if levels else _alternatives(run.workload)
-    _, other = decide(candidates, run.origin, alternatives, shares_of(looks_of(run)))
+    slower = slower_beside(beside_work(rest, index))
+    _, other = decide(candidates, run.origin, alternatives, shares_of(looks_of(run)), slower)
     repeats = tuple((one.name, one.repeats) for one in candidates if one.name in measured)
     if other.candidate is None or not all(count for _, count in repeats):
         return OtherCalls(touched, len(run.trials), "none", None, repeats)

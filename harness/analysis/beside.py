@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
 from harness.analysis.facts import BesideWork
@@ -12,7 +13,7 @@ from harness.analysis.measures import Index
 from harness.core.records import JobRecord
 from harness.runs.model import Run
 
-__all__ = ["beside_work"]
+__all__ = ["beside_work", "slower_beside"]
 
 _FEWEST = 3  # replies beside other work; of fewer nothing is said
 _LONGER = 1.5  # than the median over all
@@ -46,6 +47,18 @@ def beside_work(run: Run, index: Index) -> Iterator[BesideWork]:
                 yield BesideWork(
                     candidate, pipeline, tuple(batch), *counts, mine_s, all_s, hidden, best, median(beside_s[best])
                 )
+
+
+def slower_beside(found: Iterable[BesideWork]) -> dict[str, int]:
+    """Return, by candidate, how many times half more its replies take beside batch work than the best one's.
+
+    Candidates that tie on every path are told from each other by this, before by what is simplest to run.
+    """
+    steps: dict[str, int] = {}
+    for one in found:
+        more = math.ceil(round(math.log(one.beside_s / one.best_s, _LONGER), 6))
+        steps[one.candidate] = max(more, steps.get(one.candidate, 0))
+    return steps
 
 
 def _by_repeat(index: Index, candidate: str, pipelines: Sequence[str]) -> Mapping[int, list[JobRecord]]:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from harness.analysis.facts import BesideWork
 from harness.analysis.goals import JudgedGoal, figure_of, judge, judge_all
 from harness.analysis.model import CandidateSummary, GoalResult
 from harness.analysis.statistics import Estimate, ends_of
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 # Whether every goal is met. `not certain`: an interval reaches over a goal; `no goal`: there is none to judge.
-Carries = Literal["yes", "no", "not certain", "no goal", "too large", "not predicted"]
+Carries = Literal["yes", "no", "not certain", "no goal", "too large", "not predicted", "when idle"]
 
 
 class MachineTime(NamedTuple):
@@ -68,6 +69,8 @@ class MachineResult(NamedTuple):
     there_bytes: int | None = None
     price: float | None = None  # None: not given
     why_not: str = ""  # it is not predicted
+    beside: tuple[BesideWork, ...] = ()  # what its candidate does beside batch jobs, where that is much slower
+    left_out: tuple[str, ...] = ()  # candidates that could not be predicted
     model_asked: str = ""  # as its server is asked for it; "": not known
 
 
@@ -82,7 +85,7 @@ class MachineComparison(NamedTuple):
     @property
     def with_goals(self) -> bool:
         """Whether the workload has a goal that was judged on some machine."""
-        return any(one.carries in ("yes", "no", "not certain") for one in self.machines)
+        return any(one.carries in ("yes", "no", "not certain", "when idle") for one in self.machines)
 
     @property
     def carrying(self) -> tuple[MachineResult, ...]:

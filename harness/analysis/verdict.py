@@ -88,7 +88,11 @@ def simplicity(candidate: CandidateSummary) -> tuple[int, ...]:
 
 
 def decide(
-    candidates: Sequence[CandidateSummary], origin: Origin, after: Mapping[str, str] | None = None, shares: int = 1
+    candidates: Sequence[CandidateSummary],
+    origin: Origin,
+    after: Mapping[str, str] | None = None,
+    shares: int = 1,
+    slower: Mapping[str, int] | None = None,
 ) -> tuple[tuple[PathVerdict, ...], Choice]:
     """Answer for every path that the workload has, and for the whole.
 
@@ -97,10 +101,11 @@ def decide(
         origin: of their numbers.
         after: pipelines that come after another one, and that one.
         shares: among how many looks' shares the error of each comparison is shared (`harness.analysis.looks`).
+        slower: see `harness.analysis.beside.slower_beside`.
     """
     every: tuple[Path, ...] = ("batch", "interactive")
     paths = [times for path in every if (times := _Times(path, candidates, shares)).pipelines]
-    decision = rule.decide(_estimates(candidates, paths), lambda n, fastest, path: paths[path].ties(n, fastest))
+    decision = rule.decide(_estimates(candidates, paths, slower), lambda n, fastest, path: paths[path].ties(n, fastest))
     standings = [_standings(times, found) for times, found in zip(paths, decision.paths, strict=True)]
     by_name = {candidate.name: candidate for candidate in candidates}
     verdicts = []
@@ -148,13 +153,15 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
     return _standings(times, rule.on_path(_estimates(candidates, [times]), 0, lambda n, best, _: times.ties(n, best)))
 
 
-def _estimates(candidates: Sequence[CandidateSummary], paths: Sequence[_Times]) -> list[Estimates]:
+def _estimates(
+    candidates: Sequence[CandidateSummary], paths: Sequence[_Times], slower: Mapping[str, int] | None = None
+) -> list[Estimates]:
     return [
         Estimates(
             times_s=tuple(times.level_s(n) for times in paths),
             failed=tuple(times.failed[n] for times in paths),
             meets_goals=meets_goals(candidate),
-            simplicity=simplicity(candidate),
+            simplicity=((slower or {}).get(candidate.name, 0), *simplicity(candidate)),
             on_cpu=candidate.on_cpu,
         )
         for n, candidate in enumerate(candidates)

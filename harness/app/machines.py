@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from harness.analysis.facts import BesideWork
 from harness.analysis.machines import MachineComparison, MachineResult, MachineTime, carries
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.app.options import MachinesOptions, RecommendOptions
@@ -129,9 +130,15 @@ def _result(head: MachineResult, analysis: Analysis, loaded: Loaded, profile: Pr
     times = tuple(
         MachineTime(one.pipeline, one.path, one.time, one.goals, one.first_token) for one in candidate.pipelines
     )
+    beside = tuple(one for one in analysis.notices if isinstance(one, BesideWork) and one.candidate == name)
+    judged = carries(candidate)
+    if judged == "yes" and any(one.hidden for one in beside):
+        judged = "when idle"
     return head._replace(
-        carries="too large" if too_large else carries(candidate),
+        carries="too large" if too_large else judged,
         candidate=name,
+        beside=beside,
+        left_out=analysis.run.missing,
         slots=sum(use.slots for use in candidate.servers),
         times=times,
         needed_bytes=needed,

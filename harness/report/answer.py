@@ -12,7 +12,8 @@ from rich.text import Text
 
 from harness.report.text import markdown, plain, shortened
 from harness.units import UNIT, count
-from harness.wording.answer import WIDTH, Answer, AnswerPart, AnswerRow, AnswerTable
+from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable
+from harness.wording.to_do import CODE_FOLLOWS
 
 __all__ = ["MOST_LINES", "answer_lines", "answer_markdown", "print_answer"]
 
@@ -72,7 +73,7 @@ def answer_lines(answer: Answer, width: int = WIDTH, *, ascii_only: bool = False
             rows -= 1
             continue
         longest = next((part for part in _order(parts) if len(part.lines) > 1), None)
-        if longest is not None and longest.title == "Do this" and rows > few:  # a row that nobody names matters less
+        if longest is not None and longest.title == "Do this" and rows > _FEW_ROWS:  # what to do matters more
             rows -= 1
         elif longest is not None and longest.title == "Do this" and answer.table and answer.table.note:
             answer = answer._replace(table=answer.table._replace(note=""))
@@ -86,10 +87,12 @@ def answer_lines(answer: Answer, width: int = WIDTH, *, ascii_only: bool = False
 
 
 def _shorter(part: AnswerPart) -> AnswerPart:
-    """Leave out the last line, and with a command the sentence that introduces it."""
+    """Leave out the last line, and with a command the sentence that introduces it; of code it says where it is."""
     *lines, last = part.lines
     if last.code and len(lines) > 1 and lines[-1].text.endswith(":"):
-        lines.pop()
+        said = lines.pop().text
+        if said.endswith(CODE_FOLLOWS):
+            lines.append(AnswerLine(f"{said.removesuffix(CODE_FOLLOWS)} (--settings asyncio)."))
     return part._replace(lines=tuple(lines))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.analysis.facts import BesideWork
 from harness.analysis.goals import figure_of, judge_all
 from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
 from harness.analysis.uses import differ_in_order
@@ -39,7 +40,8 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
         cells.append(_rate)
     if goals := [goal for summary in pipelines for goal in summary.goals]:
         columns.append(goal_column(goals))
-        cells.append(lambda c: goals_cell(judge_all(c), analysis.run.origin))
+        hidden = {one.candidate for one in analysis.notices if isinstance(one, BesideWork) and one.hidden}
+        cells.append(lambda c: goals_cell(judge_all(c), analysis.run.origin, c.name in hidden))
     if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
         columns.append(("failed", "jobs"))
         cells.append(lambda c: str(sum(s.jobs_failed for s in c.pipelines)))

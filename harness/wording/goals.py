@@ -12,6 +12,7 @@ from harness.units import seconds
 from harness.wording.figures import GOAL_LABELS
 
 __all__ = [
+    "MET_WHEN_IDLE",
     "doubtful_goals",
     "goal_column",
     "goal_sentence",
@@ -20,6 +21,8 @@ __all__ = [
     "state_text",
     "why_goals",
 ]
+
+MET_WHEN_IDLE = "met when idle"
 
 
 def goal_column(goals: Sequence[GoalResult]) -> tuple[str, str]:
@@ -34,8 +37,13 @@ def goal_column(goals: Sequence[GoalResult]) -> tuple[str, str]:
     }[goals[0].goal]
 
 
-def goals_cell(found: Sequence[JudgedGoal], origin: Origin) -> str:
-    """Say in a cell whether goals are met: of one `met` or `not certain`, of several `1 of 2` or `1 to 2 of 2`."""
+def goals_cell(found: Sequence[JudgedGoal], origin: Origin, hidden: bool = False) -> str:
+    """Say in a cell whether goals are met: of one `met` or `not certain`, of several `1 of 2` or `1 to 2 of 2`.
+
+    `hidden`: replies that come while batch jobs run miss it, which the median over all hides.
+    """
+    if hidden and all(one.state in ("met", "not judged") for one in found):
+        return MET_WHEN_IDLE
     if len(found) == 1:
         return state_text(found[0].state, origin)
     least, most = goals_met(found)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.analysis.machines import MachineComparison, MachineResult, MachineTime
-from harness.analysis.statistics import Estimate, ends_of
+from harness.analysis.statistics import EQUIVALENCE, Estimate, ends_of
 from harness.core.records import Path
 from harness.units import count, seconds, size
 from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
+from harness.wording.beside import beside_brief, runs_text
 from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, make_sure, model_asked
-from harness.wording.figures import GOAL_LABELS, ends_text, listed
-from harness.wording.goals import goal_column, goals_cell, state_text
+from harness.wording.figures import GOAL_LABELS, ends_text, listed, quoted
+from harness.wording.goals import MET_WHEN_IDLE, goal_column, goals_cell, state_text
 
 __all__ = ["FIRSTS", "carries_text", "first_token_text", "machines_answer", "time_text", "what_of"]
 
@@ -19,6 +20,7 @@ FIRSTS = "token"  # below the head of a column of first tokens
 _CARRIES = {
     "yes": "met",
     "no": "missed",
+    "when idle": MET_WHEN_IDLE,
     "no goal": "none",
     "too large": "no room",
     "not predicted": "-",
@@ -77,6 +79,8 @@ def _headline(found: MachineComparison, best: MachineResult | None) -> str:
     if best is None:
         if any(one.carries == "not certain" for one in found.machines):
             return "No machine surely meets every goal: some intervals reach over a goal."
+        if beside := next((one.beside[0] for one in found.machines if one.carries == "when idle"), None):
+            return f"No machine meets every goal while {runs_text(beside)}."
         if found.with_goals:
             return "No machine meets every goal."
         return "None of these machines can be recommended."
@@ -137,7 +141,9 @@ def _value(found: Estimate | None) -> str:
 def _goals(one: MachineResult) -> str:
     """Say in a cell which goals are met; of several how many, where the machine could carry the workload at all."""
     judged = [judgement for time in one.times for judgement in time.judgements]
-    return carries_text(one) if one.carries == "too large" else goals_cell(judged, one.origin)
+    if one.carries == "too large":
+        return carries_text(one)
+    return goals_cell(judged, one.origin, any(beside.hidden for beside in one.beside))
 
 
 def _why(found: MachineComparison) -> Iterator[str]:
@@ -154,6 +160,10 @@ def _why(found: MachineComparison) -> Iterator[str]:
                 if state == "missed" and one.carries == "no" and goal.found_s is not None:
                     label = f"{GOAL_LABELS[goal.goal]} of {time.pipeline}"
                     yield f"{one.name}: {label} is {seconds(goal.found_s)}, goal {seconds(goal.wanted_s)}."
+        for beside in one.beside:
+            if beside.best_s * EQUIVALENCE < beside.beside_s:
+                times = f"{seconds(beside.best_s)} instead of {seconds(beside.beside_s)}"
+                yield f'{one.name}: with "{beside.best}" replies take {times} while {runs_text(beside)}.'
         if one.why_not:
             yield f"{one.name} is not predicted: {one.why_not}" + ("" if one.why_not.endswith(".") else ".")
         if one.carries == "too large" and one.needed_bytes is not None and one.there_bytes is not None:
@@ -184,6 +194,11 @@ def _how_sure(found: MachineComparison) -> Iterator[AnswerLine]:
 def _warnings(found: MachineComparison) -> Iterator[str]:
     if found.open_questions:
         yield found.open_questions
+    for one in found.machines:
+        yield from (f"{one.name}: {beside_brief(beside)}" for beside in one.beside)
+    if lacking := [one.name for one in found.machines if one.left_out]:
+        names = quoted(list(dict.fromkeys(name for one in found.machines for name in one.left_out)))
+        yield f"Not predicted, so not tried: {names} on {listed(lacking)}."
     models: Sequence[str] = list(dict.fromkeys(one.model for one in found.machines if one.times))
     if len(models) > 1:
         yield "The machines run different models: they do not do the same work."

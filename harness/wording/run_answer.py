@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Iterator, Sequence, Sized
 
+from harness.analysis.beside import slower_beside
 from harness.analysis.facts import BesideWork, LostRecords, Partial
 from harness.analysis.goals import meets_goals
 from harness.analysis.model import Alternative, Analysis
@@ -15,6 +16,7 @@ from harness.runs.model import ServerFacts
 from harness.units import seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
+from harness.wording.beside import runs_text
 from harness.wording.differences import difference
 from harness.wording.estimates import UNKNOWN, model_asked, rests_on
 from harness.wording.figures import engine_name, listed, machine_text, quoted, repeats_text
@@ -129,7 +131,7 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     elif open_ones := rivals(analysis, unresolved=True):
         yield from open_sentences(analysis, open_ones)
     elif equal := rivals(analysis, unresolved=False):
-        yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
+        yield f"It is equal to {quoted(equal)} within 5 %, and {_chosen_for(analysis, equal)}."
     elif kind == "goals":
         yield why_goals(analysis, name, _on(analysis, "batch"))
     elif kind == "compromise":
@@ -156,6 +158,17 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     # What is gained comes before what it costs.
     for path, found in sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio):
         yield _against(analysis, name, other.candidate, path, found)
+
+
+def _chosen_for(analysis: Analysis, equal: Sequence[str]) -> str:
+    """Say why a candidate is taken before its equals: it is the simplest, or replies beside batch jobs are faster."""
+    beside = {one.candidate: one for one in analysis.notices if isinstance(one, BesideWork)}
+    steps = slower_beside(beside.values())
+    mine = steps.get(analysis.choice.candidate or "", 0)
+    if not any(steps.get(name, 0) > mine for name in equal):
+        return "the simplest"
+    one = next(iter(beside.values()))
+    return f"{one.pipeline} replies are faster while {runs_text(one)}"
 
 
 def _it(names: Sized) -> str:
@@ -263,12 +276,12 @@ def _instead(analysis: Analysis) -> Iterator[str]:
 
 def _beside_work(analysis: Analysis) -> Iterator[str]:
     """Say which candidate is faster beside batch jobs, where the median over all replies hides that."""
-    for one in analysis.notices:
-        if isinstance(one, BesideWork) and one.candidate == analysis.choice.candidate:
-            runs = f"{listed(one.others)} {'runs' if len(one.others) == 1 else 'run'}"
-            if one.best_s * EQUIVALENCE < one.beside_s:
-                times = f"{seconds(one.best_s)} instead of {seconds(one.beside_s)}"
-                yield f'"{one.best}": while {runs}, {one.pipeline} replies take {times}. Choose it if that matters.'
+    mine = [one for one in analysis.notices if isinstance(one, BesideWork)]
+    for one in (one for one in mine if one.candidate == analysis.choice.candidate):
+        if one.best_s * EQUIVALENCE < one.beside_s:
+            times = f"{seconds(one.best_s)} instead of {seconds(one.beside_s)}"
+            take = f"{one.pipeline} replies take {times}"
+            yield f'"{one.best}": while {runs_text(one)}, {take}. Choose it if that matters.'
 
 
 def _instead_of(analysis: Analysis, name: str, path: Path) -> str:

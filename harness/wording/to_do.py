@@ -11,8 +11,9 @@ from harness.units import count
 from harness.wording.answer import AnswerLine
 from harness.wording.figures import listed
 
-__all__ = ["file_of", "to_do"]
+__all__ = ["CODE_FOLLOWS", "file_of", "to_do"]
 
+CODE_FOLLOWS = ". Code that does it:"
 _MOST_COMMANDS = 2  # servers whose commands are shown
 
 
@@ -35,7 +36,7 @@ def to_do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
                 yield AnswerLine(line.partition("  # ")[0], code=True)
     yield from map(AnswerLine, dict.fromkeys(risk for use in servers for risk in risks_said(use.levers)))
     if any(use.limit is not None and (use.slots > 1 or use.key is not None or use.limit > 1) for use in servers):
-        yield AnswerLine(f"In your program, {_limits(analysis, name)}. Code that does it:")
+        yield AnswerLine(f"In your program, {_limits(analysis, name)}{CODE_FOLLOWS}")
         yield AnswerLine(f"{again} --settings asyncio", code=True)
 
 

@@ -32,7 +32,8 @@ from harness.analysis.model import Analysis
 from harness.core.records import PREDICTED
 from harness.runs.model import Note
 from harness.units import count, percent, seconds
-from harness.wording.figures import listed, quoted
+from harness.wording.beside import beside_brief
+from harness.wording.figures import quoted
 from harness.wording.others import others_brief
 
 __all__ = ["layers_text", "warnings_of"]
@@ -79,7 +80,7 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
         yield f"Overload under {quoted(names)}: jobs of {pipeline} arrived faster than they ended."
     for notice in notices:
         if isinstance(notice, BesideWork) and notice.candidate == analysis.choice.candidate:
-            yield _beside(notice)
+            yield beside_brief(notice)
     filled = sum(notice.filled for notice in notices if isinstance(notice, FilledSlots))
     rest = (
         notice
@@ -87,13 +88,6 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
         if notice.kind not in NUMBERS_WRONG and not (isinstance(notice, ShortAnswers) and notice.short <= filled)
     )  # of answers that filled their slots it is said why they stopped
     yield from filter(None, map(_brief, rest))
-
-
-def _beside(notice: BesideWork) -> str:
-    runs = "runs" if len(notice.others) == 1 else "run"
-    times = f"{seconds(notice.beside_s)}, not {seconds(notice.all_s)}"
-    goal = ": goal missed" if notice.hidden else ""
-    return f"While {listed(notice.others)} {runs}, a {notice.pipeline} reply takes {times}{goal}."
 
 
 def _failures(notice: Failures) -> str:

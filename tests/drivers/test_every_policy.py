@@ -220,7 +220,8 @@ BREAKS: dict[str, tuple[Concurrency | Scheduling, str]] = {
     ),
     "nothing of that name in a node": (
         _key(lambda call, node, job, queue: node.agnet),
-        'a node has no "agnet"; did you mean "agent"? It has agent, ahead, length, name, output_tokens, path, priority, prompt_tokens',
+        'a node has no "agnet"; did you mean "agent"? It has agent, ahead, length, name, output_tokens, path, '
+        "priority, prompt_tokens",
     ),
     "nothing of that name in a call": (
         _key(lambda call, node, job, queue: call.tokens),
