@@ -96,16 +96,13 @@ def test_the_candidate_that_is_faster_beside_batch_jobs_is_named() -> None:
 
 def test_of_equal_candidates_the_one_that_is_faster_beside_batch_jobs_is_taken() -> None:
     assert slower_beside(found(run(3, 7, 8.0, 2.0))) == {"serial": 4, "batched": 0}  # 1.5 ** 4 > 8 / 2 > 1.5 ** 3
-    repeated = [run(3, 7, 8.0, 2.0), run(3, 7, 8.0, 2.0)]
-    first = repeated[0]
-    again = tuple(
-        tuple(record._replace(repeat=1) for record in records)
-        for records in (repeated[1].trials, repeated[1].calls, repeated[1].jobs)
+    once = run(3, 7, 8.0, 2.0)
+    twice = once._replace(
+        trials=(*once.trials, *(trial._replace(repeat=1) for trial in once.trials)),
+        calls=(*once.calls, *(call._replace(repeat=1) for call in once.calls)),
+        jobs=(*once.jobs, *(job._replace(repeat=1) for job in once.jobs)),
     )
-    both = first._replace(
-        trials=(*first.trials, *again[0]), calls=(*first.calls, *again[1]), jobs=(*first.jobs, *again[2])
-    )
-    analysis = analyse(both)
+    analysis = analyse(twice)
     assert analysis.choice.candidate == "batched"  # though "serial" is simpler
     why = next(part for part in run_answer(analysis).parts if part.title == "Why").lines[0].text
     assert why == 'It is equal to "serial" within 5 %, and chat replies are faster while digest runs.'
