@@ -40,6 +40,9 @@ ABOUT = {
     "profile": "list the profiles of machines, or show what one knows",
     "list": "which there are: machine, model, origin, error",
     "show": "what one knows, how sure it is, and what to measure",
+    "new": "estimate one of a machine that you do not have",
+    "devices": "list the devices that can be estimated, with their figures",
+    "profile models": "list the models that can be estimated on a device",
     "probe": "find how many slots a server really has, and what they gain",
     "sweep": "find how many slots this machine can use for a model",
     "calibrate": "measure what each step of a server costs; makes a profile",
@@ -243,16 +246,22 @@ class Command(TyperCommand):
                     formatter.write(f"  {line}\n")
 
 
+def _about(ctx: Any, name: str) -> str:
+    """Say what a command is for; one of a command may have the name of another."""
+    return ABOUT.get(f"{ctx.command.name} {name}") or ABOUT.get(name, "")
+
+
 class Commands(TyperGroup):
     """The commands, by what they are for, each with what it answers in one line."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write them by section; what none of them names comes last."""
-        named = [name for names in COMMANDS.values() for name in names]
+        sections = COMMANDS if ctx.parent is None else {}  # those of a command have one of their own
+        named = [name for names in sections.values() for name in names]
         others = tuple(name for name in self.list_commands(ctx) if name not in named)
         width = max(map(len, self.commands), default=0)
-        for title, names in {**COMMANDS, "Commands": others}.items():
-            rows = [(f"{name:<{width}}", ABOUT.get(name, "")) for name in names if name in self.commands]
+        for title, names in {**sections, "Commands": others}.items():
+            rows = [(f"{name:<{width}}", _about(ctx, name)) for name in names if name in self.commands]
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)

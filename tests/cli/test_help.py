@@ -37,6 +37,9 @@ def test_every_command_has_its_place_and_its_line() -> None:
     assert sorted(placed) == NAMES
     assert set(NAMES) <= set(ABOUT)
     assert all(len(line) <= 64 and not line.endswith(".") for line in ABOUT.values())
+    for group, command in GROUP.commands.items():  # type: ignore[attr-defined]
+        for name in getattr(command, "commands", ()):
+            assert ABOUT.get(f"{group} {name}") or name in ABOUT, (group, name)
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"import", "models"}))
