@@ -34,7 +34,7 @@ def test_the_page_does_what_it_says(
     (run,) = (tmp_path / "runs").iterdir()
     typed(f"slotwise export {run} -o spans.jsonl")  # of some application
     ollama = FakeOllama(models=["qwen3:0.6b"], duration=lambda user: 0.4 if "number" in user else 0.0)
-    monkeypatch.setattr("harness.imports.recorded_jobs.PAUSE_S", 0.4)  # shorter ones are this machine's
+    monkeypatch.setattr("harness.imports.recorded_jobs.PAUSE_S", 0.8)  # shorter ones are this machine's
     with ollama.listening() as url:
         monkeypatch.setenv("OLLAMA_HOST", url)
         _as_it_stands(tmp_path, typed, run)
