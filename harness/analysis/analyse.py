@@ -38,7 +38,8 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     looks = looks_of(run)
     shares = shares_of(looks)
     alternatives = {} if levels else _alternatives(run.workload)
-    paths, choice = decide(candidates, run.origin, alternatives, shares, slower_beside(beside_work(run, index)))
+    beside = tuple(beside_work(run, index))
+    paths, choice = decide(candidates, run.origin, alternatives, shares, slower_beside(beside))
     until = None
     if "until" in run.options:
         until = _until(run, candidates, open_questions(paths, choice, candidates, shares), folder)
@@ -65,7 +66,7 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     return Analysis(
         ANALYSIS_VERSION,
         head,
-        notices_of(run, candidates, repeats, index, folder, until, _others(run, choice, levels=bool(levels))),
+        notices_of(run, candidates, repeats, index, folder, until, _others(run, choice, levels=bool(levels)), beside),
         paths,
         choice,
         candidates,

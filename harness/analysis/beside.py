@@ -21,7 +21,10 @@ Span = tuple[float, float]
 
 
 def beside_work(run: Run, index: Index) -> Iterator[BesideWork]:
-    """Find interactive pipelines whose replies take much longer beside batch work, which few of them meet."""
+    """Find interactive pipelines whose replies take much longer beside batch work, which few of them meet.
+
+    Nothing is said of a pipeline where the median of some candidate is not a time above 0: records may be damaged.
+    """
     batch = [name for name, spec in run.workload.pipelines.items() if spec.path == "batch"]
     busy = {
         candidate: {repeat: _united(jobs) for repeat, jobs in _by_repeat(index, candidate, batch).items()}
@@ -36,23 +39,26 @@ def beside_work(run: Run, index: Index) -> Iterator[BesideWork]:
             met = [job.pipeline_time_s for job in jobs if _meets(job, busy[candidate].get(job.repeat, ()))]
             if len(met) >= _FEWEST:
                 beside_s[candidate] = met
-        best = min(beside_s, key=lambda candidate: median(beside_s[candidate]), default="")
+        medians_s = {candidate: median(met) for candidate, met in beside_s.items()}
+        best = min(medians_s, key=medians_s.__getitem__, default="")
+        if not best or not medians_s[best] > 0:
+            continue
         for candidate, met in beside_s.items():
             times = [job.pipeline_time_s for job in index.jobs[candidate, pipeline] if job.outcome == "ok"]
-            all_s, mine_s = median(times), median(met)
+            all_s, mine_s = median(times), medians_s[candidate]
             if len(met) < len(times) / 2 and mine_s > _LONGER * all_s:
                 goal_s = spec.goal.p50_s if spec.goal else None
                 hidden = goal_s is not None and all_s <= goal_s < mine_s
                 counts = len(met), len(times)
                 yield BesideWork(
-                    candidate, pipeline, tuple(batch), *counts, mine_s, all_s, hidden, best, median(beside_s[best])
+                    candidate, pipeline, tuple(batch), *counts, mine_s, all_s, hidden, best, medians_s[best]
                 )
 
 
 def slower_beside(found: Iterable[BesideWork]) -> dict[str, int]:
-    """Return, by candidate, how many times half more its replies take beside batch work than the best one's.
+    """Return by candidate how much slower than the best one's its replies are beside batch work, in steps of half more.
 
-    Candidates that tie on every path are told from each other by this, before by what is simplest to run.
+    Of candidates that tie, the one with the fewest steps is taken; of those with as many, the simplest to run.
     """
     steps: dict[str, int] = {}
     for one in found:

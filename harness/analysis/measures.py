@@ -12,7 +12,7 @@ from harness.analysis.critical_path import CriticalPath, PathEdges, critical_pat
 from harness.analysis.found_again import found_again
 from harness.analysis.looks import looks_of, shares_of
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, PoolUse, ServerUse
-from harness.analysis.needs import needed_contexts
+from harness.analysis.needs import needed_contexts, needs_of_servers
 from harness.analysis.reloads import EndedJob, reloads_of
 from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
@@ -361,7 +361,7 @@ def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[Ser
     """Describe the servers that a candidate's calls went to, with the policies that its plan gives them."""
     used = {call.server for call in calls}
     contexts = {server.name: int(server.details.get("context_tokens", 0)) for server in run.servers}
-    needs = needed_contexts(run.needs, calls, contexts)
+    needs = needed_contexts(needs_of_servers(run), calls, contexts)
     facts = {server.name: server for server in run.servers}
     plan = next((plan for plan in run.plans if plan.name == candidate), None)
     uses = []

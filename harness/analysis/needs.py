@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.core.context import CallNeed
 from harness.core.records import CallRecord
+from harness.runs.model import Run
+from harness.workload.dependencies import agents_of
+from harness.workload.schema import KINDS
 
-__all__ = ["needed_contexts"]
+__all__ = ["needed_contexts", "needs_of_servers"]
 
 Node = tuple[str, str]  # pipeline, node
 
@@ -52,3 +55,16 @@ def needed_contexts(
             if server not in found or found[server].tokens < need.tokens:
                 found[server] = need
     return found
+
+
+def needs_of_servers(run: Run) -> tuple[CallNeed, ...]:
+    """Return the longest calls but those that say their context themselves: their model is loaded with that."""
+    if not all(server.kind in KINDS and KINDS[server.kind].loads_as_asked for server in run.servers):
+        return run.needs
+    own = {
+        (pipeline, node)
+        for pipeline in run.workload.pipelines
+        for node, (_, agent) in agents_of(run.workload, pipeline).items()
+        if agent.num_ctx is not None
+    }
+    return tuple(need for need in run.needs if (need.pipeline, need.node) not in own)

@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.analysis.beside import beside_work
 from harness.analysis.facts import (
     NUMBERS_WRONG,
+    BesideWork,
     BusyMachine,
     ClientShare,
     Failures,
@@ -59,6 +59,7 @@ def notices_of(
     folder: Path | None = None,
     until: MeasuredUntil | None = None,
     others: OtherCalls | None = None,
+    beside: Sequence[BesideWork] = (),
 ) -> tuple[Notice, ...]:
     """Collect everything that a reader must know first, worst first.
 
@@ -83,7 +84,7 @@ def notices_of(
         differ = asked is not None and (found is not None or run.origin == "measured")
         if asked != found and (differ or server.slots_at_least):
             notices.append(SlotsDiffer(server.name, asked, found, server.slots_at_least))
-    notices += [*_overload(run, index), *beside_work(run, index)]
+    notices += [*_overload(run, index), *beside]
     for server in run.servers:
         loaded, room = server.details.get("models_loaded"), server.details.get("max_loaded_models")
         if isinstance(loaded, int) and isinstance(room, int) and loaded < min(room, len(server.models)):

@@ -16,8 +16,8 @@ with the fastest the simplest is chosen. Over both paths the first of these hold
    (`compromise`); of those within 5 % of that, the simplest. This is the minimax regret of L. J. Savage, "The Theory
    of Statistical Decision", Journal of the American Statistical Association 46 (1951), with ratios for differences.
 
-Simpler than another is also what is not slower by half, or several times by half, for the few replies that come while
-batch jobs run, where the median over all replies hides these (`harness.analysis.beside`).
+Where the median over all replies hides how long the few take that come while batch jobs run, that comes before what is
+simple: each half that these take longer than under the best candidate makes one less simple (`analysis.beside`).
 
 Of equally simple candidates it is the faster one, by the product of its times on the paths that are decided, then the
 one that comes first.

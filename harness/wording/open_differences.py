@@ -11,6 +11,7 @@ from harness.analysis.model import Analysis
 from harness.core.records import PREDICTED
 from harness.units import about
 from harness.wording.answer import AnswerLine
+from harness.wording.beside import faster_beside
 from harness.wording.estimates import NOT_RESOLVABLE, too_uncertain
 from harness.wording.figures import quoted
 from harness.wording.questions import at_most_text
@@ -54,7 +55,7 @@ def open_sentences(analysis: Analysis, names: Collection[str]) -> Iterator[str]:
     open_ = f"No difference from {named} is measurable yet"
     if by_profile and analysis.run.origin == "estimated":
         open_ = f"{NOT_RESOLVABLE} whether {named} is faster"
-    yield f"{open_}, and this is the simplest of these."
+    yield f"{open_}, and {faster_beside(analysis, names) or 'this is the simplest of these'}."
     if faster := quicker(analysis, names):
         why = "an error of the profile" if by_profile else "chance"
         verb = "is" if len(faster) == 1 else "are"

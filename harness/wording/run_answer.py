@@ -6,7 +6,6 @@ import math
 import shlex
 from collections.abc import Iterator, Sequence, Sized
 
-from harness.analysis.beside import slower_beside
 from harness.analysis.facts import BesideWork, LostRecords, Partial
 from harness.analysis.goals import meets_goals
 from harness.analysis.model import Alternative, Analysis
@@ -16,7 +15,7 @@ from harness.runs.model import ServerFacts
 from harness.units import seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
-from harness.wording.beside import runs_text
+from harness.wording.beside import faster_beside, runs_text
 from harness.wording.differences import difference
 from harness.wording.estimates import UNKNOWN, model_asked, rests_on
 from harness.wording.figures import engine_name, listed, machine_text, quoted, repeats_text
@@ -131,7 +130,7 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     elif open_ones := rivals(analysis, unresolved=True):
         yield from open_sentences(analysis, open_ones)
     elif equal := rivals(analysis, unresolved=False):
-        yield f"It is equal to {quoted(equal)} within 5 %, and {_chosen_for(analysis, equal)}."
+        yield f"It is equal to {quoted(equal)} within 5 %, and {faster_beside(analysis, equal) or 'the simplest'}."
     elif kind == "goals":
         yield why_goals(analysis, name, _on(analysis, "batch"))
     elif kind == "compromise":
@@ -158,17 +157,6 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     # What is gained comes before what it costs.
     for path, found in sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio):
         yield _against(analysis, name, other.candidate, path, found)
-
-
-def _chosen_for(analysis: Analysis, equal: Sequence[str]) -> str:
-    """Say why a candidate is taken before its equals: it is the simplest, or replies beside batch jobs are faster."""
-    beside = {one.candidate: one for one in analysis.notices if isinstance(one, BesideWork)}
-    steps = slower_beside(beside.values())
-    mine = steps.get(analysis.choice.candidate or "", 0)
-    if not any(steps.get(name, 0) > mine for name in equal):
-        return "the simplest"
-    one = next(iter(beside.values()))
-    return f"{one.pipeline} replies are faster while {runs_text(one)}"
 
 
 def _it(names: Sized) -> str:

@@ -71,6 +71,11 @@ def test_nothing_is_said_where_nothing_is_hidden(beside: int, alone: int, beside
     assert found(run(beside, alone, beside_s)) == []
 
 
+def test_times_that_are_none_say_nothing() -> None:
+    """A folder may say that a reply ended as it began, or before."""
+    assert found(run(3, 7, 8.0, 0.0)) == found(run(3, 7, 8.0, -1.0)) == []
+
+
 def test_it_is_said_above_the_answer_and_in_the_report() -> None:
     analysis = analyse(run(3, 7, goal={"p50_s": 2}))
     assert "While digest runs, a chat reply takes 8.00 s, not 1.00 s: goal missed." in warnings_of(analysis)

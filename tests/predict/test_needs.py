@@ -156,3 +156,16 @@ def test_answers_that_fill_a_slot_are_named_with_what_would_be_enough(tmp_path: 
     assert not any("stopped before the requested length" in warning for warning in warnings_of(found))
     again = analysed(tmp_path, PAGES.replace("output_tokens: 40", "output_tokens: 480"), context=use.need.enough)
     assert not any(isinstance(notice, FilledSlots) for notice in again.notices)
+
+
+@pytest.mark.parametrize(("kind", "lacks"), [("ollama", False), ("llamacpp", True)])
+def test_a_call_that_says_its_context_needs_none_of_a_server_that_heeds_it(
+    kind: str, lacks: bool, tmp_path: Path
+) -> None:
+    text = PAGES.replace("output_tokens: 40", "output_tokens: 480, num_ctx: 2048")
+    server = f"{{kind: {kind}, model: smollm2-135m, slots: 4, context_tokens: 512}}"
+    loaded = loaded_of(tmp_path, text.replace("SERVER", server))
+    given = None if lacks else {"load_s": 0.5}
+    found = analyse(predict(loaded, load_profile(PROFILE), repeats=1, extrapolate=True, given=given).run)
+    assert (found.candidates[0].servers[0].need is not None) is lacks
+    assert any(isinstance(notice, FilledSlots) for notice in found.notices) is lacks
